@@ -1,0 +1,101 @@
+"""Noise as a function of a seed: the same numbers in training, Keras, SavedModel, LiteRT and ONNX.
+
+Threefry-2x32 with 20 rounds (Salmon, Moraes, Dror and Shaw, "Parallel random numbers: as easy
+as 1, 2, 3", SC 2011) turns a key and a counter into 64 random bits. The key is a row's seed, the
+counter is the place in the row. So a row's noise depends on its own seed and on nothing else: not
+on the batch it is in, the replica it is on, or the runtime that computes it.
+
+It is written in int32 because LiteRT's builtin operators know no unsigned shifts.
+"""
+
+import math
+
+import numpy as np
+import tensorflow as tf
+
+ROTATIONS = ((13, 15, 26, 6), (17, 29, 16, 24))  # their table 2, for 2x32 bits
+PARITY = 0x1BD11BDA  # Skein's key schedule constant, their section 3
+
+
+def threefry(key, counter):
+    """Encrypts counters: 64 random bits for each pair of a key and a counter.
+
+    Args:
+        key, counter: pairs of int32 tensors, of shapes that broadcast together.
+
+    Returns:
+        A pair of int32 tensors of the broadcast shape; every bit is uniform.
+    """
+    xor = tf.bitwise.bitwise_xor
+    keys = (*key, xor(xor(key[0], key[1]), PARITY))
+    left, right = counter[0] + keys[0], counter[1] + keys[1]
+    for group in range(5):
+        for distance in ROTATIONS[group % 2]:
+            left = left + right
+            right = xor(_rotate_left(right, distance), left)
+        left = left + keys[(group + 1) % 3]
+        right = right + keys[(group + 2) % 3] + (group + 1)
+    return left, right
+
+
+def bits(seeds, count, stream=0):
+    """Random words of each row.
+
+    Args:
+        seeds: int32 `[N]`, or `[N, 2]` for keys of 64 bits (`GenerativeModel.seeds` gives these).
+        count: how many words a row, a Python int.
+        stream: a Python int; other streams of the same seeds are independent.
+
+    Returns:
+        int32 `[N, count]`, every bit uniform.
+    """
+    if seeds.shape.rank == 1:
+        key = seeds[:, None], tf.zeros_like(seeds)[:, None]
+    else:
+        key = seeds[:, :1], seeds[:, 1:]
+    counter = tf.range((count + 1) // 2, dtype=tf.int32)[None]  # [1, count / 2]
+    words = threefry(key, (counter, tf.fill(tf.shape(counter), stream)))
+    return tf.concat(words, axis=1)[:, :count]
+
+
+def uniform(seeds, shape, stream=0):
+    """float32 `[N, *shape]`, uniform in the open interval (0, 1), of resolution 2^-23.
+
+    `seeds` and `stream` as in `bits`.
+    """
+    words = bits(seeds, math.prod(shape), stream)
+    # 23 bits and a half are exact in float32, so neither 0 nor 1 comes out.
+    values = (tf.cast(_shift_right(words, 9), tf.float32) + 0.5) * 2.0**-23
+    return tf.reshape(values, [-1, *shape])
+
+
+def normal(seeds, shape, stream=0):
+    """float32 `[N, *shape]`, standard normal, by Box and Muller (1958); at most 5.77 in size.
+
+    `seeds` and `stream` as in `bits`.
+    """
+    count = math.prod(shape)
+    half = (count + 1) // 2
+    values = uniform(seeds, [2 * half], stream)
+    radius = tf.sqrt(-2.0 * tf.math.log(values[:, :half]))
+    angle = 2.0 * math.pi * values[:, half:]
+    values = tf.concat([radius * tf.cos(angle), radius * tf.sin(angle)], axis=1)
+    return tf.reshape(values[:, :count], [-1, *shape])
+
+
+def integers(seeds, shape, high, stream=0):
+    """int32 `[N, *shape]` in `[0, high)`, of bias below `high` / 2^23; `seeds` as in `bits`."""
+    values = tf.cast(uniform(seeds, shape, stream) * high, tf.int32)
+    return tf.minimum(values, high - 1)  # rounding may reach `high` itself
+
+
+def _shift_right(words, distance):
+    """A logical shift: the arithmetic one, with the copies of the sign masked away."""
+    mask = (1 << (32 - distance)) - 1
+    return tf.bitwise.bitwise_and(tf.bitwise.right_shift(words, distance), mask)
+
+
+def _rotate_left(words, distance):
+    # LiteRT has no left shift: a product with a power of two, modulo 2^32, is one.
+    left = words * np.int32(1 << distance)
+    return tf.bitwise.bitwise_or(left, _shift_right(words, 32 - distance))
