@@ -8,7 +8,9 @@ on the batch it is in, the replica it is on, or the runtime that computes it.
 It is written in int32 because LiteRT's builtin operators know no unsigned shifts.
 """
 
+import contextlib
 import math
+import threading
 
 import numpy as np
 import tensorflow as tf
@@ -38,11 +40,63 @@ def threefry(key, counter):
     return left, right
 
 
+class _Here(threading.local):
+    """Where training is. Local to a thread, because each replica is traced in its own."""
+
+    seed, step, calls = 0, 0, 0
+
+
+_here = _Here()
+
+
+@contextlib.contextmanager
+def place(seed, step, testing=False):
+    """Says where training is, for `fresh`: `GenerativeModel` does, around each step.
+
+    Args:
+        seed: an int, the seed of the run.
+        step: int32 scalar tensor.
+        testing: a bool; evaluation draws other noise than training.
+    """
+    before = vars(_here).copy()
+    _here.seed, _here.step, _here.calls = seed, step, 512 if testing else 0
+    try:
+        yield
+    finally:
+        vars(_here).clear()
+        vars(_here).update(before)
+
+
+def fresh(batch):
+    """Seeds for noise inside a loss, one a row, that nobody had before.
+
+    They are a function of the seed of the run, the step, the call within the step and the place
+    of the row in the global batch. So every row has noise of its own, two replicas draw what one
+    would have drawn, and a resumed run draws what it would have drawn. (Within the body of a
+    `tf.while_loop` there is one call: tell its turns apart by the `stream` of the noise.)
+
+    Args:
+        batch: a tensor or a structure of tensors of N rows; N at most 2^21 on all replicas.
+
+    Returns:
+        int32 `[N, 2]`, keys for `bits`, `uniform` and `normal`.
+    """
+    rows = tf.shape(tf.nest.flatten(batch)[0])[0]
+    replica = tf.distribute.get_replica_context()
+    first = rows * replica.replica_id_in_sync_group if replica else 0
+    _here.calls += 1
+    # An odd multiplier, 2^32 / golden ratio, keeps the steps of neighbouring seeds far apart.
+    origin = np.uint32(_here.seed * 0x9E3779B1 % 2**32).astype(np.int32)
+    high = tf.fill([rows], origin + _here.step)
+    low = (_here.calls << 21) + first + tf.range(rows)
+    return tf.stack([high, low], axis=1)
+
+
 def bits(seeds, count, stream=0):
     """Random words of each row.
 
     Args:
-        seeds: int32 `[N]`, or `[N, 2]` for keys of 64 bits (`GenerativeModel.seeds` gives these).
+        seeds: int32 `[N]`, or `[N, 2]` for keys of 64 bits, as `fresh` gives them.
         count: how many words a row, a Python int.
         stream: a Python int; other streams of the same seeds are independent.
 

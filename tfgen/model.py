@@ -1,0 +1,264 @@
+"""The one train step: a model says which loss trains which networks, and this loop plays them."""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import keras
+import tensorflow as tf
+
+from tfgen import random
+
+
+class Objective(NamedTuple):
+    """A loss, the networks that it trains, and how many times a step."""
+
+    loss: Callable
+    networks: tuple
+    times: int = 1
+
+    @property
+    def variables(self):
+        return [v for network in self.networks for v in network.trainable_variables]
+
+
+def minimize(loss, *networks, times=1):
+    """Asks for a small `loss(batch)` of `networks`, and of no others.
+
+    Args:
+        loss: takes a batch as the data set gives it; returns a scalar, or a dict of named scalars,
+            each the mean over the batch. Their sum is minimized and each is logged.
+        networks: what is moved: Keras models or layers, already built.
+        times: updates a step, each on a fresh part of the batch. A batch is cut into as many equal
+            parts as the largest `times` of the model; an objective with fewer sees the first.
+    """
+    return Objective(loss, networks, times)
+
+
+def lazily(every, step, penalty):
+    """`every * penalty()` once in `every` steps, else 0: the same weight on average.
+
+    Lazy regularization (Karras et al., 2020, arXiv:1912.04958, section 3.1), as a term of a loss.
+
+    Args:
+        every: an int.
+        step: the model's `step`.
+        penalty: a function without arguments that returns a float32 scalar.
+    """
+    return tf.cond(tf.equal(step % every, 0), lambda: every * penalty(), lambda: 0.0)
+
+
+class GenerativeModel(keras.Model):
+    """A `keras.Model` whose `objectives` say which loss trains which networks.
+
+    A child builds its networks from `keras.Input`, hands them to `__init__`, and defines
+    `objectives`, `endpoints` and `call`, its natural forward pass. Everything of Keras then works:
+    `compile`, `fit`, `evaluate`, callbacks, strategies, precision policies.
+
+    Attributes:
+        step: int32 scalar variable, the train steps taken so far.
+        optimizers: `{objective: optimizer}`, after `compile`.
+    """
+
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
+        self.step = keras.Variable(
+            0, dtype="int32", trainable=False, name="step", aggregation="only_first_replica"
+        )
+        self.optimizers, self._means, self._seed = {}, {}, 0
+        self._evaluated = keras.metrics.Sum("evaluated")  # batches, for noise that is fresh
+        self._play = _Play(name="play", dtype="float32", autocast=False)
+        self.built = True  # its networks are, from their `keras.Input`
+
+    @property
+    def objectives(self):
+        """`{name: Objective}`, played in this order at every step."""
+        raise NotImplementedError  # unfinished only in a child that forgot it
+
+    @property
+    def endpoints(self):
+        """`{name: Endpoint}`: what is served, exported and tested."""
+        raise NotImplementedError
+
+    def after_step(self, terms):
+        """Moves what no gradient moves: a balance, a running mean, a codebook.
+
+        Args:
+            terms: `{"objective/term": float32 scalar}` of this step on this replica. What is
+                assigned from them under a strategy must be reduced over the replicas first.
+        """
+
+    def compile(self, optimizer="adam", seed=0, **kwargs):
+        """Builds the optimizers; the rest as in Keras.
+
+        Args:
+            optimizer: `{objective: optimizer}`, or one optimizer of which each gets a copy.
+            seed: an int; all noise of training is a function of it, the step and the row.
+
+        Raises:
+            ValueError: the names of the optimizers are not those of the objectives.
+        """
+        objectives = self.objectives
+        if not isinstance(optimizer, dict):
+            optimizer = keras.optimizers.get(optimizer)
+            config = keras.optimizers.serialize(optimizer)
+            optimizer = {name: keras.optimizers.deserialize(config) for name in objectives}
+        if set(optimizer) != set(objectives):
+            raise ValueError(
+                f"optimizers are given for {sorted(optimizer)}, "
+                f"but the objectives are {sorted(objectives)}: give one to each"
+            )
+        self._seed, self.optimizers = seed, {}
+        for name, objective in objectives.items():
+            own = keras.optimizers.get(optimizer[name])
+            if keras.config.dtype_policy().compute_dtype == "float16":
+                own = keras.optimizers.LossScaleOptimizer(own)
+            own.build(objective.variables)
+            self.optimizers[name] = own
+        joint = JointOptimizer(list(self.optimizers.values()))
+        super().compile(optimizer=joint, auto_scale_loss=False, **kwargs)
+
+    def train_step(self, batch):
+        objectives, terms = self.objectives, {}
+        parts = split(given(batch), self.parts)
+        with random.place(self._seed, self.step.value):
+            for name, objective in objectives.items():
+                for part in parts[: objective.times]:
+                    values = self._update(objective, part, self.optimizers[name])
+                terms |= {f"{name}/{term}": value for term, value in values.items()}
+        self.after_step(terms)
+        self.step.assign_add(1)
+        return self._log(terms)
+
+    def test_step(self, batch):
+        terms, turn = {}, tf.cast(self._evaluated.result(), tf.int32)
+        with random.place(self._seed, turn, testing=True):
+            for name, objective in self.objectives.items():
+                values = self._terms(objective, given(batch), training=False)
+                terms |= {f"{name}/{term}": value for term, value in values.items()}
+        self._evaluated.update_state(1)
+        return self._log(terms)
+
+    @property
+    def parts(self):
+        """How many parts of a batch one step takes: the largest `times` of the objectives."""
+        return max(objective.times for objective in self.objectives.values())
+
+    def _update(self, objective, batch, optimizer):
+        variables = objective.variables
+        # Replicas add up their gradients: each gives its share of the mean.
+        share = 1 / tf.distribute.get_strategy().num_replicas_in_sync
+        with tf.GradientTape() as tape:
+            terms = self._terms(objective, batch, training=True)
+            loss = optimizer.scale_loss(share * tf.add_n(list(terms.values())))
+        gradients = tape.gradient(loss, [v.value for v in variables])
+        optimizer.apply_gradients(zip(gradients, variables, strict=True))
+        return terms
+
+    def _terms(self, objective, batch, training):
+        values = self._play(batch, loss=objective.loss, training=training)
+        values = values if isinstance(values, dict) else {"loss": values}
+        values = {term: tf.cast(value, tf.float32) for term, value in values.items()}
+        penalties = [p for network in objective.networks for p in network.losses]
+        return values | ({"regularization": tf.add_n(penalties)} if penalties else {})
+
+    def _log(self, terms):
+        """The means over the epoch so far."""
+        logs = {}
+        for name, value in terms.items():
+            self.mean(name).update_state(value)
+            logs[name] = self.mean(name).result()
+        if isinstance(tf.distribute.get_strategy(), tf.distribute.MultiWorkerMirroredStrategy):
+            # Keras reduces the logs of several workers along an axis, which a scalar has not.
+            logs = {name: value[None] for name, value in logs.items()}
+        return logs
+
+    def mean(self, name):
+        """The `keras.metrics.Mean` of a term, made when it is first seen."""
+        if name not in self._means:
+            with tf.init_scope():
+                self._means[name] = keras.metrics.Mean(name)
+        return self._means[name]
+
+    @property
+    def metrics(self):
+        return [*self._means.values(), self._evaluated]
+
+
+class JointOptimizer(keras.optimizers.Optimizer):
+    """What callbacks see as `model.optimizer`: the optimizers of all objectives, as one.
+
+    Its learning rate is the first one's; setting it multiplies all by the same factor, so that
+    two time scales keep their ratio.
+    """
+
+    def __init__(self, optimizers):
+        super().__init__(learning_rate=0.0, name="joint")
+        self.optimizers, self.built = optimizers, True
+
+    @property
+    def learning_rate(self):
+        return self.optimizers[0].learning_rate
+
+    @learning_rate.setter
+    def learning_rate(self, value):
+        factor = value / self.learning_rate
+        for optimizer in self.optimizers:
+            optimizer.learning_rate = optimizer.learning_rate * factor
+
+    @property
+    def iterations(self):
+        return self.optimizers[0].iterations
+
+    @property
+    def variables(self):
+        return [v for optimizer in self.optimizers for v in optimizer.variables]
+
+    def build(self, variables):
+        """Nothing to do: each optimizer is built for its own variables."""
+
+    def finalize_variable_values(self, variables):
+        """Puts the moving averages into the weights, where an optimizer keeps them."""
+        for optimizer in self.optimizers:
+            inner = getattr(optimizer, "inner_optimizer", optimizer)
+            inner.finalize_variable_values(inner._trainable_variables)
+
+
+class _Play(keras.layers.Layer):
+    """Runs a loss as a Keras call, so that `training` reaches every network in it."""
+
+    def call(self, batch, loss, training=False):
+        return loss(batch)
+
+
+def given(batch):
+    """A batch without what `train_on_batch(x)` fills in: `(x, None, None)` is `x`."""
+    if not isinstance(batch, tuple):
+        return batch
+    leaves = tuple(leaf for leaf in batch if leaf is not None)
+    return leaves[0] if len(leaves) == 1 else leaves
+
+
+def split(batch, parts):
+    """Cuts a batch, a tensor or a structure of them, into equal parts.
+
+    Part k has the rows k, k + parts, k + 2 parts, ...: so the parts that two replicas cut from
+    their halves are the halves of the parts that one would cut from the whole.
+
+    Raises:
+        ValueError: the rows cannot be cut evenly.
+    """
+    if parts == 1:
+        return [batch]
+
+    def cut(leaf):
+        rows = leaf.shape[0]
+        if rows is not None and rows % parts:
+            raise ValueError(
+                f"a batch of {rows} rows cannot be cut into {parts} equal parts: "
+                f"this model takes {parts} parts a step, so use a multiple of {parts}"
+            )
+        leaf = tf.reshape(leaf, tf.concat([[-1, parts], tf.shape(leaf)[1:]], axis=0))
+        return tf.unstack(leaf, parts, axis=1)
+
+    leaves = [cut(leaf) for leaf in tf.nest.flatten(batch)]
+    return [tf.nest.pack_sequence_as(batch, part) for part in zip(*leaves, strict=True)]
