@@ -1,0 +1,91 @@
+"""The delivery: a trained model as files that run without this project, and the proof of it."""
+
+import json
+import math
+import tempfile
+from importlib import metadata
+from pathlib import Path
+
+from export import lite, saved_model, verify
+from export.errors import DeliveryError, VerificationError
+from export.verify import Report, table
+from tfgen.errors import InputError
+
+__all__ = ["FORMATS", "DeliveryError", "Report", "VerificationError", "deliver", "table"]
+
+FORMATS = ("saved_model", "lite")
+
+
+def deliver(model, images, out, formats=FORMATS, name="model", console=None):
+    """Writes a model's endpoints in some formats, all verified; `out` appears when all is well.
+
+        OUT/saved_model/   for TensorFlow Serving and TensorFlow in any language
+        OUT/model.tflite   for LiteRT
+        OUT/report.json    the endpoints, the differences from Keras, sizes and versions
+
+    Args:
+        model: a `keras.Model` with `endpoints`, `{name: Endpoint}`, and float32 weights.
+        images: `[M, H, W, C]`, real ones to verify with, or None.
+        out: the folder to be made.
+        formats: some of `FORMATS`.
+        name: what the report calls the model.
+        console: a `rich.console.Console` on which the differences are printed, or None.
+
+    Returns:
+        The `Report`.
+
+    Raises:
+        InputError: `out` exists, or a format is unknown.
+        DeliveryError: the model cannot be written in a format.
+        VerificationError: what was written does not answer as the model does.
+    """
+    unknown = [format for format in formats if format not in FORMATS]
+    if unknown or not formats:
+        raise InputError(f"formats={formats!r}: give one or more of {', '.join(FORMATS)}")
+    out = Path(out).absolute()
+    if out.exists():
+        raise InputError(f"{out} exists already: remove it, or deliver into another folder")
+    home = next(folder for folder in out.parents if folder.is_dir())
+    with tempfile.TemporaryDirectory(dir=home, prefix=f".{out.name}-") as attempt:
+        draft = Path(attempt) / "draft"
+        draft.mkdir()
+        # LiteRT's file is made from a SavedModel, which stays outside if nobody asked for it.
+        saved = (draft if "saved_model" in formats else Path(attempt)) / "saved_model"
+        small = draft / "model.tflite" if "lite" in formats else None
+        saved_model.write(model, saved)
+        if small:
+            lite.write(saved, small, model.endpoints)
+        kept = saved if "saved_model" in formats else None
+        report = verify.verify(model.endpoints, images, saved_model=kept, lite=small)
+        (draft / "report.json").write_text(_document(name, model.endpoints, report))
+        out.parent.mkdir(parents=True, exist_ok=True)
+        draft.rename(out)
+    if console:
+        console.print(table(report))
+    return report
+
+
+def _document(name, endpoints, report):
+    """`report.json`: what is in the folder, for people and programs that have only the folder."""
+    packages = ("tensorflow", "keras", "ai-edge-litert")
+    document = {
+        "model": name,
+        "endpoints": {
+            key: {
+                "inputs": [_describe(element) for element in endpoint.inputs],
+                "outputs": [_describe(element) for element in endpoint.outputs],
+            }
+            for key, endpoint in endpoints.items()
+        },
+        "differences": [{**row._asdict(), "ok": row.ok} for row in report.rows],
+        "bytes": report.sizes,
+        "versions": {package: metadata.version(package) for package in packages},
+    }
+    return json.dumps(document, indent=2) + "\n"
+
+
+def _describe(element):
+    # JSON has no infinity: null is an end without a bound, and in a shape a free size.
+    low, high = (end if math.isfinite(end) else None for end in (element.low, element.high))
+    shape = [None, *element.shape]
+    return {"name": element.name, "shape": shape, "dtype": element.dtype, "low": low, "high": high}

@@ -1,7 +1,8 @@
 """What a model offers to the world: named functions with named, described inputs and outputs."""
 
 import math
-from typing import Callable, NamedTuple
+from collections.abc import Callable
+from typing import NamedTuple
 
 import tensorflow as tf
 

@@ -57,6 +57,7 @@ class GenerativeModel(keras.Model):
     Attributes:
         step: int32 scalar variable, the train steps taken so far.
         optimizers: `{objective: optimizer}`, after `compile`.
+        means: `{"objective/term": keras.metrics.Mean}` of the terms seen so far.
     """
 
     def __init__(self, **kwargs):
@@ -64,10 +65,11 @@ class GenerativeModel(keras.Model):
         self.step = keras.Variable(
             0, dtype="int32", trainable=False, name="step", aggregation="only_first_replica"
         )
-        self.optimizers, self._means, self._seed = {}, {}, 0
+        self.optimizers, self.means, self._seed = {}, {}, 0
         self._evaluated = keras.metrics.Sum("evaluated")  # batches, for noise that is fresh
         self._play = _Play(name="play", dtype="float32", autocast=False)
-        self.built = True  # its networks are, from their `keras.Input`
+        # Its networks are, from their `keras.Input`; else Keras would call it with a batch of data.
+        self.built = self._play.built = True
 
     @property
     def objectives(self):
@@ -174,14 +176,14 @@ class GenerativeModel(keras.Model):
 
     def mean(self, name):
         """The `keras.metrics.Mean` of a term, made when it is first seen."""
-        if name not in self._means:
+        if name not in self.means:
             with tf.init_scope():
-                self._means[name] = keras.metrics.Mean(name)
-        return self._means[name]
+                self.means[name] = keras.metrics.Mean(name)
+        return self.means[name]
 
     @property
     def metrics(self):
-        return [*self._means.values(), self._evaluated]
+        return [*self.means.values(), self._evaluated]
 
 
 class JointOptimizer(keras.optimizers.Optimizer):
@@ -193,7 +195,7 @@ class JointOptimizer(keras.optimizers.Optimizer):
 
     def __init__(self, optimizers):
         super().__init__(learning_rate=0.0, name="joint")
-        self.optimizers, self.built = optimizers, True
+        self.optimizers, self.built, self.hold = optimizers, True, False
 
     @property
     def learning_rate(self):
@@ -217,10 +219,28 @@ class JointOptimizer(keras.optimizers.Optimizer):
         """Nothing to do: each optimizer is built for its own variables."""
 
     def finalize_variable_values(self, variables):
-        """Puts the moving averages into the weights, where an optimizer keeps them."""
+        """Puts the moving averages into the weights, where an optimizer keeps them.
+
+        `fit` calls this when it ends; who calls `fit` for a piece of a run sets `hold`.
+        """
+        if not self.hold:
+            for average, variable in self._averages():
+                variable.assign(average)
+
+    def swap(self):
+        """Exchanges the weights and their moving averages; a second call undoes the first."""
+        for average, variable in self._averages():
+            value = keras.ops.convert_to_numpy(variable)
+            variable.assign(average)
+            average.assign(value)
+
+    def _averages(self):
         for optimizer in self.optimizers:
-            inner = getattr(optimizer, "inner_optimizer", optimizer)
-            inner.finalize_variable_values(inner._trainable_variables)
+            own = getattr(optimizer, "inner_optimizer", optimizer)
+            if own.use_ema:
+                yield from zip(
+                    own._model_variables_moving_average, own._trainable_variables, strict=True
+                )
 
 
 class _Play(keras.layers.Layer):

@@ -5,7 +5,8 @@ as 1, 2, 3", SC 2011) turns a key and a counter into 64 random bits. The key is 
 counter is the place in the row. So a row's noise depends on its own seed and on nothing else: not
 on the batch it is in, the replica it is on, or the runtime that computes it.
 
-It is written in int32 because LiteRT's builtin operators know no unsigned shifts.
+It is written in int32, with additions, products, right shifts and exclusive or: LiteRT's builtin
+operators know no other bits.
 """
 
 import contextlib
@@ -144,12 +145,12 @@ def integers(seeds, shape, high, stream=0):
 
 
 def _shift_right(words, distance):
-    """A logical shift: the arithmetic one, with the copies of the sign masked away."""
-    mask = (1 << (32 - distance)) - 1
-    return tf.bitwise.bitwise_and(tf.bitwise.right_shift(words, distance), mask)
+    """A logical shift: the arithmetic one, less the copies of the sign (LiteRT has no `and`)."""
+    sign = tf.bitwise.right_shift(words, 31)  # -1 or 0
+    top = np.uint32(1 << (32 - distance)).astype(np.int32)
+    return tf.bitwise.right_shift(words, distance) - sign * top
 
 
 def _rotate_left(words, distance):
-    # LiteRT has no left shift: a product with a power of two, modulo 2^32, is one.
-    left = words * np.int32(1 << distance)
-    return tf.bitwise.bitwise_or(left, _shift_right(words, 32 - distance))
+    # LiteRT has neither a left shift nor `or`: a product and a sum modulo 2^32 are the same.
+    return words * np.int32(1 << distance) + _shift_right(words, 32 - distance)

@@ -1,0 +1,50 @@
+"""LiteRT (formerly TensorFlow Lite): one file of builtin operators, for phones and small boards."""
+
+import os
+import re
+from pathlib import Path
+
+import tensorflow as tf
+
+from export.errors import DeliveryError
+from export.quiet import quiet
+
+
+def write(saved_model_path, path, endpoints):
+    """Converts a SavedModel into one float32 .tflite file, all endpoints as its signatures.
+
+    Args:
+        saved_model_path: a folder that `export.saved_model.write` made.
+        path: the file; it appears when it is complete.
+        endpoints: the names of the signatures.
+
+    Raises:
+        DeliveryError: an endpoint needs an operation that LiteRT has not.
+    """
+    # From a SavedModel: the converters from functions drop all weights of Keras 3, in silence.
+    converter = tf.lite.TFLiteConverter.from_saved_model(
+        str(saved_model_path), signature_keys=list(endpoints)
+    )
+    converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS]
+    try:
+        with quiet():
+            content = converter.convert()
+    except Exception as error:  # the converter's own class lies in a private module
+        raise DeliveryError(_explain(str(error), endpoints)) from error
+    path = Path(path)
+    partial = path.with_name(path.name + ".partial")
+    partial.write_bytes(content)
+    os.replace(partial, path)
+
+
+def _explain(text, endpoints):
+    """The converter's pages of locations as one sentence."""
+    missing = sorted(set(re.findall(r"'tf\.(\w+)' op is neither", text)))
+    here = [name for name in endpoints if re.search(rf'@__inference_{name}_\d+"', text)]
+    place = f"lite: endpoint {', '.join(map(repr, here or endpoints))}"
+    if not missing:
+        return f"{place} cannot be converted: {text.strip().splitlines()[0]}"
+    return (
+        f"{place} needs {', '.join(missing)}, which LiteRT has not: write it with other operations "
+        "(noise from seeds: tfgen.random)"
+    )

@@ -1,0 +1,299 @@
+"""The proof of a delivery: what was written is run, and must answer as the model does.
+
+Loading proves nothing. A SavedModel may load and fail when it runs, a LiteRT file may be converted
+without an error and without a weight. So each endpoint is run in the runtime of its users, a C++
+session and the LiteRT interpreter, alone and in a batch, and the values are compared.
+"""
+
+import contextlib
+import itertools
+import math
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import tensorflow as tf
+from ai_edge_litert.interpreter import Interpreter
+from rich.table import Table
+
+from export.errors import VerificationError
+from export.quiet import quiet
+from export.saved_model import trace
+from tfgen import random
+from tfgen.endpoint import SEEDS
+
+# Of the scale of an output. Honest float32 is up to 4e-5 off, in a DCGAN of 19 million weights:
+# sums in another order, and noise by another logarithm and cosine. The smallest real fault,
+# weights rounded to float16, is 7e-4 off or more.
+TOLERANCE = 2e-4
+COUNT = 10  # rows: the classes of most labels
+FREE = 32  # where an element's size is free; a multiple of every usual stride
+SMALL_AND_LARGE = (0, 1, -1, 7, 2**31 - 1, -(2**31), 1234567890, -987654321, 65536, 42)
+ANY_BYTES = 4096  # an index and a header beside the weights
+GRAPH_BYTES = 2**20  # of one endpoint: operators, and constants such as the counters of noise
+
+
+class Row(NamedTuple):
+    """How far one output of one endpoint is off in one format, in the worst of its numbers.
+
+    `relative` is `difference` in units of the output's scale, and is what `tolerance` bounds; for
+    integers both are absolute.
+    """
+
+    format: str
+    endpoint: str
+    output: str
+    difference: float
+    relative: float
+    tolerance: float
+
+    @property
+    def ok(self):
+        return self.relative <= self.tolerance
+
+
+class Report(NamedTuple):
+    """`rows` of differences, and `sizes`, `{"weights" or format: bytes}`."""
+
+    rows: list
+    sizes: dict
+
+
+@contextlib.contextmanager
+def _full_precision():
+    """GPUs may round the factors of float32 products to 11 bits; here that would be a fault."""
+    config = tf.config.experimental
+    before = config.tensor_float_32_execution_enabled()
+    config.enable_tensor_float_32_execution(False)
+    try:
+        yield
+    finally:
+        config.enable_tensor_float_32_execution(before)
+
+
+@_full_precision()
+def verify(endpoints, images=None, saved_model=None, lite=None, count=COUNT):
+    """Runs endpoints in Keras and in the formats that are given, and compares.
+
+    Args:
+        endpoints: `{name: Endpoint}` of a model with float32 weights.
+        images: `[M, H, W, C]`, real ones for elements named "images"; else they get noise.
+        saved_model: the path of a SavedModel, or None.
+        lite: the path of a .tflite file, or None.
+        count: rows of the larger batch; the other is of one row.
+
+    Returns:
+        A `Report`.
+
+    Raises:
+        VerificationError: a format does not run, has not the size of its weights, or gives names,
+            shapes, dtypes, numbers or values that are not those of Keras and of the declaration.
+    """
+    functions = {name: trace(name, endpoint)[1] for name, endpoint in endpoints.items()}
+    inputs = {name: examples(endpoint, images, count) for name, endpoint in endpoints.items()}
+
+    def keras(name, tensors):
+        tensors = {key: tf.constant(value) for key, value in tensors.items()}
+        return {key: value.numpy() for key, value in functions[name](**tensors).items()}
+
+    truth = {name: keras(name, tensors) for name, tensors in inputs.items()}
+    # Keras against itself: a row must not depend on the call or on the others in its batch,
+    # because a server batches the requests of strangers.
+    _compare("keras", keras, endpoints, inputs, truth)
+    rows = []
+    weights = {id(v): v for f in functions.values() for v in f.variables}
+    sizes = {"weights": _bytes(weights.values())}
+    if saved_model:
+        sizes["saved_model"] = _size(Path(saved_model))
+        # Once: more is a second copy, less is a loss.
+        _check_size(
+            "saved_model",
+            _size(Path(saved_model) / "variables"),
+            sizes["weights"],
+            1.1 * sizes["weights"] + ANY_BYTES,
+        )
+        with _session(saved_model) as run:
+            rows += _compare("saved_model", run, endpoints, inputs, truth)
+    if lite:
+        sizes["lite"] = _size(Path(lite))
+        # Twice at most, for a matrix that is used transposed too is stored both ways. Statistics
+        # of normalization may be folded into the kernels, so only what was trained must be there.
+        _check_size(
+            "lite",
+            sizes["lite"],
+            0.9 * _bytes(v for v in weights.values() if v.trainable),
+            2 * sizes["weights"] + GRAPH_BYTES * len(endpoints),
+        )
+        with _interpreter(lite) as run:
+            rows += _compare("lite", run, endpoints, inputs, truth)
+    return Report(rows, sizes)
+
+
+def examples(endpoint, images, count):
+    """Inputs that an endpoint may meet: `{name: array [count, ...]}`, the same at each call.
+
+    Seeds are small, negative and large ones; "images" are the given ones; integers run through
+    their range; other numbers are standard normal, or uniform where both ends are bounded.
+    """
+    return {
+        element.name: _example(element, images, count, stream)
+        for stream, element in enumerate(endpoint.inputs)
+    }
+
+
+def _example(element, images, count, stream):
+    if element.name == "images" and images is not None:
+        return np.asarray(images, element.dtype)[np.arange(count) % len(images)]
+    shape = [FREE if size is None else size for size in element.shape]
+    low, high = element.low, element.high
+    if np.issubdtype(element.dtype, np.integer):
+        values = np.arange(count * math.prod(shape)).reshape([count, *shape])
+        if high - low >= SEEDS.high - SEEDS.low:
+            values = np.take(SMALL_AND_LARGE, values, mode="wrap")
+        else:
+            values = low + values % (high - low + 1)
+    elif math.isfinite(low) and math.isfinite(high):
+        values = low + (high - low) * random.uniform(tf.range(count), shape, stream).numpy()
+    else:
+        values = random.normal(tf.range(count), shape, stream).numpy()
+        values = low + abs(values) if math.isfinite(low) else values
+        values = high - abs(values) if math.isfinite(high) else values
+    return values.astype(element.dtype)
+
+
+def table(report):
+    """A `rich.table.Table` of a `Report`, to be printed."""
+    result = Table("format", "endpoint", "output", title="Differences from Keras")
+    for column in ("largest", "relative", "allowed"):
+        result.add_column(column, justify="right")
+    for row in report.rows:
+        numbers = (row.difference, row.relative, row.tolerance)
+        result.add_row(row.format, row.endpoint, row.output, *(f"{n:.1e}" for n in numbers))
+    result.caption = "\n".join(f"{name}: {size:,} bytes" for name, size in report.sizes.items())
+    return result
+
+
+def _compare(format, run, endpoints, inputs, truth):
+    """Runs each endpoint on its first row alone, then on all its rows: a `Row` an output."""
+    rows = []
+    for name, endpoint in endpoints.items():
+        count = len(next(iter(inputs[name].values())))
+        answers = []
+        for size in (1, count):
+            batch = {key: value[:size] for key, value in inputs[name].items()}
+            with _as_verification_error(f"{format}: endpoint {name!r} does not run"):
+                answers.append(run(name, batch))
+        for element in endpoint.outputs:
+            place = f"{format}: endpoint {name!r}, output {element.name!r}"
+            values = [answer[element.name] for answer in answers]
+            for value, size in zip(values, (1, count), strict=True):
+                _check_declared(place, element, value, size)
+            row = Row(
+                format, name, element.name, *_distance(element, values, truth[name][element.name])
+            )
+            if not row.ok:
+                raise VerificationError(
+                    f"{place} is {row.difference:.3g} off, {row.relative:.3g} of its scale, but "
+                    f"at most {row.tolerance:g} is allowed: its rows are not those that Keras "
+                    "gives in a batch (noise must come from seeds, by tfgen.random)"
+                )
+            rows.append(row)
+    return rows
+
+
+def _check_declared(place, element, value, count):
+    """Holds an array against the `Element` that promised it."""
+    fits = len(value.shape) == len(element.shape) + 1 and all(
+        size in (None, got) for size, got in zip((count, *element.shape), value.shape, strict=True)
+    )
+    if not fits:
+        raise VerificationError(
+            f"{place} has the shape {value.shape}, but {(count, *element.shape)} is declared"
+        )
+    if value.dtype != element.dtype:
+        raise VerificationError(f"{place} is {value.dtype}, but {element.dtype} is declared")
+    if not np.isfinite(value).all():
+        raise VerificationError(
+            f"{place} has {value[~np.isfinite(value)][0]} in it, but only finite numbers may be"
+        )
+    # A bound such as tanh's may be missed by the rounding of the bound itself.
+    slack = 1e-6 if np.issubdtype(value.dtype, np.floating) else 0.0
+    low, high = element.low - slack * abs(element.low), element.high + slack * abs(element.high)
+    if value.min() < low or value.max() > high:
+        worst = value.min() if value.min() < low else value.max()
+        raise VerificationError(
+            f"{place} has {worst} in it, but [{element.low}, {element.high}] is declared"
+        )
+
+
+def _distance(element, answers, truth):
+    """The largest difference of some batches from the first rows of `truth`.
+
+    Returns:
+        The difference, its size in units of the output's scale, and what is allowed of that.
+    """
+    truth = truth.astype("float64")
+    difference = max(float(abs(answer - truth[: len(answer)]).max()) for answer in answers)
+    if not np.issubdtype(answers[0].dtype, np.floating):
+        return difference, difference, 0.0
+    # The deviation. But numbers far from 0, or that were mapped onto a range, are rounded in units
+    # of their own size or the range's: the hundredth allows 2e-6 of it, float32's epsilon 17 times.
+    ends = [abs(end) for end in (element.low, element.high) if math.isfinite(end)]
+    scale = float(truth.std() + 0.01 * max([abs(truth).max(), *ends]))
+    return difference, difference / (scale or 1.0), TOLERANCE
+
+
+def _check_size(format, size, low, high):
+    if not low <= size <= high:
+        raise VerificationError(
+            f"{format}: the weights take {size:,} bytes, "
+            f"but between {int(low):,} and {int(high):,} were expected"
+        )
+
+
+def _bytes(variables):
+    return sum(v.shape.num_elements() * v.dtype.size for v in variables)
+
+
+def _size(path):
+    """Bytes of a file, or of all files below a folder."""
+    files = itertools.chain([path], path.rglob("*"))
+    return sum(file.stat().st_size for file in files if file.is_file())
+
+
+@contextlib.contextmanager
+def _session(path):
+    """Runs a SavedModel as TensorFlow Serving does: a C++ session, without Keras' Python."""
+    with tf.compat.v1.Session(graph=tf.Graph()) as session:
+        with quiet(), _as_verification_error("saved_model: does not load"):
+            loaded = tf.compat.v1.saved_model.load(session, ["serve"], str(path))
+
+        def run(name, tensors):
+            signature = loaded.signature_def[name]
+            feed = {signature.inputs[key].name: value for key, value in tensors.items()}
+            fetch = {key: tensor.name for key, tensor in signature.outputs.items()}
+            return session.run(fetch, feed)
+
+        yield run
+
+
+@contextlib.contextmanager
+def _interpreter(path):
+    """Runs a .tflite file in plain LiteRT, which knows builtin operators only."""
+    with quiet(), _as_verification_error("lite: does not load"):
+        interpreter = Interpreter(model_path=str(path))
+
+    def run(name, tensors):
+        with quiet():  # it tells of its delegates when a signature is first run
+            return interpreter.get_signature_runner(name)(**tensors)
+
+    yield run
+
+
+@contextlib.contextmanager
+def _as_verification_error(what):
+    """Gives the errors of a runtime, of many classes, one class and the place."""
+    try:
+        yield
+    except (tf.errors.OpError, OSError, RuntimeError, ValueError) as error:
+        raise VerificationError(f"{what}: {str(error).strip().splitlines()[0]}") from error

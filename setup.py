@@ -1,0 +1,35 @@
+from setuptools import find_packages, setup
+
+setup(
+    name="tfgen",
+    version="0.1.0",
+    description="Generative models for TensorFlow and Keras 3: trained, measured, delivered",
+    long_description=open("README.md", encoding="utf-8").read(),
+    long_description_content_type="text/markdown",
+    license="Apache-2.0",
+    packages=find_packages(include=["tfgen*", "zoo*", "export*"]),
+    package_data={"zoo": ["*/*.md"]},
+    python_requires=">=3.10,<3.14",
+    # The versions that are tested together stand in requirements.txt.
+    install_requires=[
+        "tensorflow>=2.20,<3",
+        "keras>=3.12,<4",
+        "tensorflow-probability>=0.25",
+        "tf-keras>=2.20",  # tensorflow-probability imports it and does not say so
+        "tensorflow-datasets>=4.9.9",
+        "importlib_resources",  # tensorflow-datasets imports it and does not say so
+        "ai-edge-litert>=2.0",
+        "tensorboard>=2.20",
+        "scikit-learn>=1.5",
+        "matplotlib>=3.9",
+        "pillow>=11",
+        "typer>=0.15",
+        "rich>=13",
+        "setuptools",  # tensorflow-probability imports distutils, gone from Python 3.12
+    ],
+    extras_require={
+        "test": ["pytest>=8", "nbclient", "nbformat", "ipykernel"],
+        "lint": ["ruff>=0.9"],
+    },
+    entry_points={"console_scripts": ["tfgen = tfgen.cli:main"]},
+)

@@ -1,0 +1,511 @@
+"""Data: what is in the sets, the order of training, files of all kinds, errors that help."""
+
+import io
+import subprocess
+import sys
+import urllib.error
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from PIL import Image
+
+from tests.conftest import mirrored
+from tfgen.data import levels, load, names, pictures, sets, synthetic
+from tfgen.data.data import Data, in_memory, shuffled
+from tfgen.errors import InputError
+
+
+@pytest.fixture(scope="module")
+def digits():
+    return load("digits")
+
+
+def counted(size, labels=False):
+    """Points whose one coordinate is their row."""
+    rows = np.arange(size, dtype="float32")[:, None]
+    split = in_memory(rows, np.arange(size) % 3 if labels else None)
+    return Data("counted", {"train": split, "test": split}, ("a", "b", "c") if labels else ())
+
+
+def take(stream, count):
+    return np.stack([batch.numpy() for batch in stream.take(count)])
+
+
+# The order of training
+
+
+def test_an_epoch_is_a_permutation_without_the_remainder():
+    data = counted(103)
+    epochs = take(data.batches(10, seed=4), 30).reshape(3, 100)
+    for epoch in epochs:
+        assert len(set(epoch)) == 100
+    assert len({tuple(epoch) for epoch in epochs}) == 3
+    assert set(epochs.ravel()) == set(range(103))  # each remainder is another one
+
+
+def test_batches_depend_on_the_seed_and_the_number_alone():
+    data = counted(50)
+    expected = take(data.batches(8, seed=1), 20)
+    np.testing.assert_array_equal(take(data.batches(8, seed=1), 20), expected)
+    assert (take(data.batches(8, seed=2), 20) != expected).mean() > 0.9
+    for start in 3, 6, 13:  # within an epoch, at its first batch, in a later one
+        resumed = take(data.batches(8, seed=1, start=start), 20 - start)
+        np.testing.assert_array_equal(resumed, expected[start:])
+
+
+def test_a_late_start_costs_nothing():
+    first = take(counted(50).batches(8, start=10**12), 1)
+    assert first.shape == (1, 8, 1)
+
+
+def test_batches_are_static_and_endless():
+    spec = counted(50, labels=True).labelled.batches(8).element_spec
+    assert spec == (tf.TensorSpec([8, 1], tf.float32), tf.TensorSpec([8], tf.int32))
+    assert counted(50).batches(8).cardinality() == tf.data.INFINITE_CARDINALITY
+    assert counted(50).steps_per_epoch(8) == 6
+
+
+@pytest.mark.parametrize("batch_size", [51, 0])
+def test_a_batch_must_fit(batch_size):
+    with pytest.raises(InputError, match=rf"{batch_size} .*50 rows"):
+        counted(50).batches(batch_size)
+
+
+def test_permutations_of_neighbours_are_unlike():
+    seeds = [(0, 0), (0, 1), (0, 2), (1, 0), (2, 0)]
+    orders = [shuffled(tf.range(5000, dtype=tf.int64), seed, 5000).numpy() for seed in seeds]
+    for order in orders:
+        assert len(set(order)) == 5000
+        assert abs(np.corrcoef(order[1:], order[:-1])[0, 1]) < 0.06  # 4 standard deviations
+    assert np.abs(np.corrcoef(orders) - np.eye(5)).max() < 0.06
+
+
+def test_replicas_get_halves_of_the_batch():
+    data = counted(50, labels=True).labelled
+    whole = list(data.batches(8, seed=3).take(9))  # over the end of an epoch
+    strategy = mirrored()
+    stream = iter(strategy.experimental_distribute_dataset(data.batches(8, seed=3)))
+    for rows, labels in whole:
+        parts = [strategy.experimental_local_results(part) for part in next(stream)]
+        for replica in range(2):
+            half = slice(4 * replica, 4 * replica + 4)
+            np.testing.assert_array_equal(parts[0][replica], rows[half])
+            np.testing.assert_array_equal(parts[1][replica], labels[half])
+
+
+# A set in memory
+
+
+def test_digits(digits):
+    assert (digits.size, len(digits.test), digits.classes) == (1618, 179, tuple("0123456789"))
+    assert digits.element.shape == (8, 8, 1)
+    assert (digits.element.low, digits.element.high) == (-1.0, 1.0)
+    images, labels = digits.rows("train")
+    assert images.dtype == np.float32
+    assert (images.min(), images.max()) == (-1.0, 1.0)
+    assert images[:, 0, 0].mean() < -0.9  # white on black
+    sixteenths = np.rint((images + 1) * 8)
+    assert set(np.unique(sixteenths)) == set(range(17))
+    assert np.bincount(labels).min() > 140
+
+
+def test_digits_are_those_of_scikit_learn(digits):
+    import sklearn.datasets
+
+    ours = np.concatenate([digits.rows(split)[0] for split in ("train", "test")])
+    ours = np.rint((ours.reshape(1797, 64) + 1) * 8)
+    theirs = sklearn.datasets.load_digits().data
+    assert sorted(map(tuple, ours)) == sorted(map(tuple, theirs))
+
+
+def test_elements_are_in_stored_order(digits):
+    images, labels = digits.rows("test")
+    np.testing.assert_array_equal(list(digits.test.as_numpy_iterator()), images)
+    pairs = list(digits.labelled.test.as_numpy_iterator())
+    np.testing.assert_array_equal([image for image, _ in pairs], images)
+    np.testing.assert_array_equal([label for _, label in pairs], labels)
+    assert digits.labelled.test.element_spec[1] == tf.TensorSpec([], tf.int32)
+
+
+def test_labels_stay_with_their_images(digits):
+    images, labels = next(iter(digits.labelled.batches(200)))
+    stored = {image.tobytes(): label for image, label in zip(*digits.rows("train"), strict=True)}
+    for image, label in zip(images.numpy(), labels.numpy(), strict=True):
+        assert stored[image.tobytes()] == label
+
+
+def test_no_labels_is_told():
+    with pytest.raises(InputError, match="'swiss_roll' has no labels"):
+        _ = load("swiss_roll").labelled
+
+
+def test_some_rows_are_spread_over_the_set():
+    rows, labels = counted(90, labels=True).rows("train", 9)
+    np.testing.assert_array_equal(rows[:, 0], np.arange(0, 90, 10))
+    np.testing.assert_array_equal(labels, np.arange(0, 90, 10) % 3)
+    assert len(counted(90).rows("test", 1000)[0]) == 90
+
+
+def test_resized(digits):
+    larger = load("digits", image_size=32)
+    assert larger.element.shape == (32, 32, 1)
+    assert (larger.size, larger.classes) == (digits.size, digits.classes)
+    smaller = larger.resized(8)
+    error = smaller.rows("test")[0] - digits.rows("test")[0]
+    assert np.abs(error).mean() < 0.1
+    assert digits.resized(8) is digits
+
+
+def test_resizing_does_not_alias():
+    stripes = np.zeros([1, 64, 64, 1], "uint8")
+    stripes[:, :, ::2] = 255
+    small = pictures.fit_all(stripes, 8)
+    np.testing.assert_allclose(small, 127.5, atol=8)
+
+
+def test_points_have_no_size():
+    with pytest.raises(InputError, match="points"):
+        load("ring", image_size=8)
+
+
+def test_what_is_larger_than_memory_is_told(digits, monkeypatch):
+    monkeypatch.setattr(pictures, "memory", lambda: 2**31)
+    with pytest.raises(InputError, match=r"7\.0 GiB at 2048x2048.*0\.5 GiB.*image_size"):
+        digits.resized(2048)
+
+
+# Levels
+
+
+def test_levels_round_trip_exactly():
+    every = tf.range(256, dtype=tf.int32)
+    images = levels.from_levels(tf.cast(every, tf.uint8))
+    assert (images[0], images[255]) == (-1.0, 1.0)
+    np.testing.assert_array_equal(levels.to_levels(images), every)
+    np.testing.assert_array_equal(levels.to_levels(levels.from_unit(levels.to_unit(images))), every)
+
+
+def test_levels_are_clipped():
+    np.testing.assert_array_equal(levels.to_levels(tf.constant([-9.0, 1.004, 9.0])), [0, 255, 255])
+
+
+def test_binarize_is_bernoulli():
+    images = tf.fill([4000, 2, 2, 1], -0.5)
+    seeds = tf.range(4000)
+    bits = levels.binarize(images, seeds).numpy()
+    assert set(np.unique(bits)) == {0.0, 1.0}
+    assert abs(bits.mean() - 0.25) < 0.015  # 4 standard deviations
+    np.testing.assert_array_equal(levels.binarize(images, seeds), bits)
+    ends = tf.constant([-1.0, 1.0], shape=[1, 1, 2, 1])
+    np.testing.assert_array_equal(levels.binarize(ends, seeds[:1])[0, 0, :, 0], [0, 1])
+
+
+def test_dequantized_levels_are_uniform_in_their_cell():
+    stored = np.repeat(np.arange(256, dtype="uint8"), 400).reshape(100, 32, 32, 1)
+    values = levels.dequantize(levels.from_levels(stored), tf.range(100)).numpy()
+    np.testing.assert_array_equal(np.floor(values), stored)
+    noise = values - stored
+    assert 0 < noise.min() < 0.001
+    assert abs(noise.mean() - 0.5) < 0.004
+    assert abs(noise.var() - 1 / 12) < 0.002
+
+
+# Points
+
+
+@pytest.mark.parametrize("name, modes", [("ring", 8), ("grid25", 25), ("four_modes", 4)])
+def test_mixtures_have_the_documented_numbers(name, modes):
+    source, data = synthetic.mixture(name), load(name)
+    assert source.centres.shape == (modes, data.element.shape[0])
+    assert len(data.classes) == modes
+    points, labels = data.rows("train")
+    off = points - source.centres[labels]
+    inside = off @ source.basis.T
+    assert abs(inside.std() / source.deviation - 1) < 0.15
+    np.testing.assert_allclose(off, inside @ source.basis, atol=1e-5)  # nothing out of the plane
+    distances = np.linalg.norm(points[:, None] - source.centres, axis=-1)
+    np.testing.assert_array_equal(distances.argmin(axis=1), labels)
+    share = np.bincount(labels, minlength=modes) / len(labels) * modes
+    assert share.min() > 0.5
+    assert not (data.rows("test", 50)[0] == data.rows("train", 50)[0]).any()
+
+
+def test_mixtures_of_the_literature():
+    np.testing.assert_allclose(np.linalg.norm(synthetic.ring().centres, axis=1), 2, rtol=1e-6)
+    ticks = {(x, y) for x in (-4, -2, 0, 2, 4) for y in (-4, -2, 0, 2, 4)}
+    assert set(map(tuple, synthetic.grid25().centres)) == ticks
+    centres = synthetic.four_modes().centres
+    assert np.linalg.matrix_rank(centres) == 2
+    np.testing.assert_allclose(np.linalg.norm(centres[0] - centres[1]), 2, rtol=1e-5)
+
+
+def test_swiss_roll_is_a_spiral():
+    points = load("swiss_roll").rows("train")[0] * 7.5
+    radius = np.linalg.norm(points, axis=1)
+    turn = np.arctan2(points[:, 1], points[:, 0])
+    off = np.mod(radius - turn + np.pi, 2 * np.pi) - np.pi  # along r = angle + 2 pi k
+    assert np.abs(off).max() < 1.5
+    assert 1.4 * np.pi - 1 < radius.min() < radius.max() < 4.5 * np.pi + 1.5
+
+
+def test_points_are_the_same_on_each_load():
+    np.testing.assert_array_equal(load("ring").rows("test")[0], load("ring").rows("test")[0])
+
+
+# Folders
+
+
+def png(path, array, mode=None):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(np.asarray(array), mode).save(path)
+
+
+def flat(value, shape=(8, 8)):
+    return np.full(shape, value, "uint8")
+
+
+def test_formats(tmp_path):
+    colour = np.zeros([8, 8, 3], "uint8") + np.array([200, 100, 50], "uint8")
+    for suffix in "png", "jpg", "jpeg", "bmp", "webp", "PNG":
+        png(tmp_path / f"image.{suffix}", colour)
+    (tmp_path / "notes.txt").write_text("no image")
+    (tmp_path / ".thumbs").mkdir()
+    png(tmp_path / ".thumbs" / "x.png", colour)
+    splits, classes = pictures.read_folder(tmp_path)
+    images, labels = splits["train"]
+    assert images.shape == (6, 8, 8, 3)
+    assert labels is None
+    assert classes == ()
+    np.testing.assert_allclose(images, np.broadcast_to(colour, images.shape), atol=4)
+
+
+def test_sixteen_bits_are_scaled(tmp_path):
+    values = (np.arange(64).reshape(8, 8) * 1040).astype("uint16")
+    png(tmp_path / "deep.png", values)
+    assert Image.open(tmp_path / "deep.png").mode.startswith("I")
+    decoded = pictures.decode(tmp_path / "deep.png")
+    np.testing.assert_array_equal(decoded[..., 0], np.rint(values / 257))
+    np.testing.assert_array_equal(decoded[..., 0], decoded[..., 2])
+
+
+def test_palettes(tmp_path):
+    picture = Image.fromarray(np.array([[0, 1], [1, 0]], "uint8"), "P")
+    picture.putpalette([255, 0, 0, 0, 0, 255])
+    picture.save(tmp_path / "plain.png")
+    red, blue = [255, 0, 0], [0, 0, 255]
+    expected = np.array([[red, blue], [blue, red]])
+    np.testing.assert_array_equal(pictures.decode(tmp_path / "plain.png"), expected)
+    picture.save(tmp_path / "clear.png", transparency=1)
+    expected[expected[..., 2] == 255] = 255
+    np.testing.assert_array_equal(pictures.decode(tmp_path / "clear.png"), expected)
+
+
+def test_what_is_transparent_is_white(tmp_path):
+    png(tmp_path / "rgba.png", np.array([[[255, 0, 0, 255], [255, 0, 0, 0]]], "uint8"))
+    decoded = pictures.decode(tmp_path / "rgba.png")
+    np.testing.assert_array_equal(decoded, [[[255, 0, 0], [255, 255, 255]]])
+    png(tmp_path / "la.png", np.array([[[0, 255], [0, 0], [0, 128]]], "uint8"), "LA")
+    decoded = pictures.decode(tmp_path / "la.png")
+    np.testing.assert_array_equal(decoded[0, :, 0], [0, 255, 127])
+
+
+def test_one_bit_and_exif(tmp_path):
+    Image.fromarray(np.array([[0, 1]], "uint8") * 255).convert("1").save(tmp_path / "bit.png")
+    np.testing.assert_array_equal(pictures.decode(tmp_path / "bit.png")[0, :, 0], [0, 255])
+    exif = Image.Exif()
+    exif[0x0112] = 6  # lies on its side
+    Image.fromarray(flat(0, (4, 8))).save(tmp_path / "turned.jpg", exif=exif)
+    assert pictures.decode(tmp_path / "turned.jpg").shape == (8, 4, 3)
+
+
+def test_gray_folders_have_one_channel(tmp_path):
+    png(tmp_path / "gray.png", flat(10))
+    png(tmp_path / "as_rgb.png", flat(20, (8, 8, 3)))
+    assert load(f"folder:{tmp_path}").element.shape == (8, 8, 1)
+    png(tmp_path / "red.png", np.zeros([8, 8, 3], "uint8") + np.array([9, 0, 0], "uint8"))
+    assert load(f"folder:{tmp_path}").element.shape == (8, 8, 3)
+
+
+def test_middle_squares(tmp_path):
+    wide = np.zeros([16, 48], "uint8")
+    wide[:, 12:36] = 255  # the middle square and what the filter sees around it
+    png(tmp_path / "a.png", wide)
+    png(tmp_path / "b.png", wide.T)
+    data = load(f"folder:{tmp_path}", image_size=4)
+    for split in "train", "test":
+        np.testing.assert_allclose(data.rows(split)[0], np.ones([1, 4, 4, 1]), atol=0.01)
+
+
+def test_sizes(tmp_path):
+    for i in range(3):
+        png(tmp_path / f"{i}.png", flat(i, (6, 10)))
+    assert load(f"folder:{tmp_path}").element.shape == (6, 10, 1)
+    png(tmp_path / "3.png", flat(0, (7, 7)))
+    with pytest.raises(InputError, match="0.png is 10x6, 3.png is 7x7. Pass image_size"):
+        load(f"folder:{tmp_path}")
+    assert load(f"folder:{tmp_path}", image_size=5).element.shape == (5, 5, 1)
+
+
+def test_classes(tmp_path):
+    for i in range(20):
+        png(tmp_path / ("cat" if i % 2 else "ant") / f"{i}.png", flat(i))
+    data = load(f"folder:{tmp_path}")
+    assert data.classes == ("ant", "cat")
+    assert (data.size, len(data.test)) == (18, 2)
+    seen = []
+    for split in "train", "test":
+        images, labels = data.rows(split)
+        values = np.rint((images[:, 0, 0, 0] + 1) * 127.5)
+        np.testing.assert_array_equal(values % 2, labels)
+        seen += list(values)
+    assert sorted(seen) == list(range(20))
+    png(tmp_path / "stray.png", flat(0))
+    with pytest.raises(InputError, match="outside"):
+        load(f"folder:{tmp_path}")
+
+
+def test_splits_of_a_folder(tmp_path):
+    for i in range(4):
+        png(tmp_path / "train" / "abc"[i % 3] / f"{i}.png", flat(i))
+    png(tmp_path / "test" / "b" / "9.png", flat(9))
+    (tmp_path / "train" / "a" / "0.png").write_bytes(b"not an image")
+    with pytest.warns(UserWarning, match="1 of 5"):
+        data = load(f"folder:{tmp_path}")
+    assert (data.size, len(data.test), data.classes) == (3, 1, ("a", "b", "c"))
+    np.testing.assert_array_equal(data.rows("train")[1], [0, 1, 2])  # a/3 b/1 c/2
+    np.testing.assert_array_equal(levels.to_levels(data.rows("train")[0])[:, 0, 0, 0], [3, 1, 2])
+    np.testing.assert_array_equal(levels.to_levels(data.rows("test")[0])[:, 0, 0, 0], [9])
+    np.testing.assert_array_equal(data.rows("test")[1], [1])
+
+
+def test_broken_files_are_named_and_skipped(tmp_path):
+    for i in range(4):
+        png(tmp_path / f"{i}.png", np.random.RandomState(i).randint(0, 256, [32, 32], "uint8"))
+    whole = (tmp_path / "1.png").read_bytes()
+    (tmp_path / "1.png").write_bytes(whole[: len(whole) // 2])
+    (tmp_path / "2.jpg").write_bytes(b"")
+    with pytest.warns(UserWarning, match=r"2 of 5 images .* skipped: (1\.png|2\.jpg)") as caught:
+        data = load(f"folder:{tmp_path}")
+    assert len(caught) == 1
+    assert "1.png" in str(caught[0].message) and "2.jpg" in str(caught[0].message)
+    assert data.size + len(data.test) == 3
+
+
+def test_unusable_folders(tmp_path):
+    with pytest.raises(InputError, match="no folder .*missing"):
+        load(f"folder:{tmp_path}/missing")
+    with pytest.raises(InputError, match="no image that can be read"):
+        load(f"folder:{tmp_path}")
+    (tmp_path / "a.png").write_bytes(b"")
+    with pytest.raises(InputError, match="no image"), pytest.warns(UserWarning):
+        load(f"folder:{tmp_path}")
+    png(tmp_path / "a.png", flat(0))
+    with pytest.raises(InputError, match="one image"):
+        load(f"folder:{tmp_path}")
+
+
+def test_a_folder_larger_than_memory(tmp_path, monkeypatch):
+    monkeypatch.setattr(pictures, "memory", lambda: 8 * 8 * 3 * 2 * 2)
+    for i in range(3):
+        png(tmp_path / f"{i}.png", flat(i))
+    with pytest.raises(InputError, match="image_size"):
+        load(f"folder:{tmp_path}")
+    assert load(f"folder:{tmp_path}", image_size=4).size == 2
+
+
+# Names, and sets of TensorFlow Datasets
+
+
+def test_unknown_names_are_met_with_the_known():
+    with pytest.raises(InputError, match="Did you mean 'digits'.*mnist, fashion_mnist, cifar10"):
+        load("digit")
+    with pytest.raises(InputError, match="image_size 0"):
+        load("digits", image_size=0)
+
+
+def test_names_need_no_tensorflow():
+    script = """if True:
+        import sys
+        from tfgen.data import names
+        print(*(f"{known.name}={known.where}" for known in names.names()))
+        slow = {"tensorflow", "keras", "sklearn", "tensorflow_datasets", "numpy"}
+        print(sorted(slow & set(sys.modules)))
+    """
+    lines = subprocess.check_output([sys.executable, "-c", script], text=True).splitlines()
+    assert {"digits=embedded", "ring=embedded", "folder:PATH=yours"} <= set(lines[0].split())
+    assert lines[1] == "[]"
+
+
+def test_names_tell_what_is_on_disk(tmp_path, monkeypatch):
+    monkeypatch.setenv("TFDS_DATA_DIR", str(tmp_path))
+    assert {known.where for known in names.names() if known.name in names.DOWNLOADED} == {
+        "to be downloaded"
+    }
+    (tmp_path / "cifar10" / "3.0.2").mkdir(parents=True)
+    (tmp_path / "cifar10" / "3.0.2" / "dataset_info.json").write_text("{}")
+    assert [known.name for known in names.names() if known.where == "on disk"] == ["cifar10"]
+
+
+def test_every_embedded_name_loads():
+    for name in names.EMBEDDED:
+        assert load(name).name == name
+
+
+def test_mnist(real_data):
+    data = load("mnist")
+    assert (data.size, len(data.test), len(data.classes)) == (60_000, 10_000, 10)
+    assert data.element.shape == (28, 28, 1)
+    images, labels = data.rows("test")
+    assert labels[:5].tolist() == [2, 0, 4, 8, 7]  # as TFDS stores them
+    assert images.shape == (10_000, 28, 28, 1)
+    assert abs(levels.to_unit(images).mean() - 0.1325) < 1e-3  # the mean that is published
+
+
+def test_sets_are_scaled_as_they_are_read(real_data):
+    import tensorflow_datasets as tfds
+
+    builder = tfds.builder("mnist", data_dir=real_data)
+    images, labels = sets._read(builder, "test", "image", None, (16, 16, 1))
+    assert images.shape == (10_000, 16, 16, 1)
+    assert labels is None
+    # The negative lobes of Lanczos are clipped at black, so the mean grows by a little.
+    assert 0.13 < images.mean() / 255 < 0.14
+
+
+@pytest.fixture
+def no_network(tmp_path, monkeypatch):
+    def refuse(*args, **kwargs):
+        raise urllib.error.URLError("no route")
+
+    monkeypatch.setenv("TFDS_DATA_DIR", str(tmp_path / "sets"))
+    monkeypatch.setattr(sets.urllib.request, "urlopen", refuse)
+    return tmp_path / "sets"
+
+
+@pytest.mark.parametrize("name", ["cifar10", "tfds:cifar10"])
+def test_a_set_that_cannot_be_had(no_network, name, capfd):
+    with pytest.raises(InputError) as caught:
+        load(name)
+    text = str(caught.value)
+    for part in str(no_network), "no route", "TFDS_DATA_DIR", "tfds build cifar10", "digits, ring":
+        assert part in text
+    assert not no_network.exists()
+    assert "WARNING" not in capfd.readouterr().err
+
+
+def test_a_server_that_answers_is_no_problem(monkeypatch):
+    def forbid(*args, **kwargs):
+        raise urllib.error.HTTPError("http://x", 403, "Forbidden", {}, io.BytesIO())
+
+    monkeypatch.setattr(sets.urllib.request, "urlopen", forbid)
+    assert sets._unreachable("http://x") is None
+
+
+def test_sets_that_do_not_suit(no_network):
+    with pytest.raises(InputError, match="celeba.*celeb_a"):
+        load("tfds:celeba")
+    with pytest.raises(InputError, match="no images, but text, label"):
+        load("tfds:imdb_reviews")
+    with pytest.raises(InputError, match="differ in size"):
+        load("tfds:lsun/classroom")

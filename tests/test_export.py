@@ -1,0 +1,476 @@
+"""The delivery: both formats answer as Keras does, and what does not is never delivered."""
+
+import json
+import os
+import subprocess
+import sys
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from rich.console import Console
+
+import export
+from export import lite, saved_model, verify
+from export.errors import DeliveryError, VerificationError
+from tfgen import random
+from tfgen.endpoint import SEEDS, Element, Endpoint
+from tfgen.errors import InputError
+
+IMAGES = Element("images", (16, 16, 1), low=-1.0, high=1.0)
+LATENTS = Element("latents", (8,))
+
+
+def trained(network):
+    """A network as after training: no weight is 0, no moving statistic is at its start."""
+    rng = np.random.default_rng(0)
+    for weight in network.weights:
+        values = rng.uniform(0.5, 1.5, weight.shape)
+        if "kernel" in weight.path:
+            values = rng.normal(0.0, 1.5 / np.sqrt(np.prod(weight.shape[:-1])), weight.shape)
+        weight.assign(values)
+    return network
+
+
+def upward():
+    """A DCGAN generator: latents `[N, 8]` to images `[N, 16, 16, 1]`."""
+    x = latents = keras.Input(LATENTS.shape)
+    x = keras.layers.Reshape([4, 4, 32])(keras.layers.Dense(4 * 4 * 32)(x))
+    for filters in (32, 16):
+        x = keras.layers.ReLU()(keras.layers.BatchNormalization()(x))
+        x = keras.layers.Conv2DTranspose(filters, 5, 2, "same")(x)
+    x = keras.layers.Conv2D(1, 3, padding="same", activation="tanh")(x)
+    return trained(keras.Model(latents, x))
+
+
+def downward():
+    """An encoder: images `[N, 16, 16, 1]` to `[N, 16]`."""
+    x = images = keras.Input(IMAGES.shape)
+    for filters in (8, 16):
+        x = keras.layers.Conv2D(filters, 3, 2, "same")(x)
+        x = keras.layers.LeakyReLU()(keras.layers.BatchNormalization()(x))
+    x = keras.layers.Dense(2 * LATENTS.shape[0])(keras.layers.Flatten()(x))
+    return trained(keras.Model(images, x))
+
+
+class Model(keras.Model):
+    """Some endpoints, and the networks that they use."""
+
+    def __init__(self, endpoints=(), **networks):
+        super().__init__()
+        self.own = dict(endpoints)
+        for name, network in networks.items():
+            setattr(self, name, network)
+
+    @property
+    def endpoints(self):
+        return self.own
+
+
+class Generator(Model):
+    @property
+    def endpoints(self):
+        return {
+            "sample": Endpoint(self.sample, (SEEDS,), (IMAGES,)),
+            "from_latents": Endpoint(self.network, (LATENTS,), (IMAGES,)),
+        }
+
+    def sample(self, seeds):
+        return self.network(random.normal(seeds, LATENTS.shape))
+
+
+class Autoencoder(Model):
+    @property
+    def endpoints(self):
+        scales = LATENTS._replace(name="scales", low=0.0)
+        labels = Element("labels", (), "int32", 0, 9)
+        return {
+            "encode": Endpoint(self.encode, (IMAGES,), (LATENTS, scales)),
+            "decode": Endpoint(self.decoder, (LATENTS,), (IMAGES,)),
+            "reconstruct": Endpoint(self.reconstruct, (IMAGES,), (IMAGES,)),
+            "sample": Endpoint(self.sample, (SEEDS, labels), (IMAGES, labels)),
+        }
+
+    def encode(self, images):
+        means, log_variances = tf.split(self.encoder(images), 2, axis=1)
+        return means, tf.exp(0.5 * tf.tanh(log_variances))
+
+    def reconstruct(self, images):
+        return self.decoder(self.encode(images)[0])
+
+    def sample(self, seeds, labels):
+        noise = random.normal(seeds, LATENTS.shape)
+        return self.decoder(noise + tf.one_hot(labels, LATENTS.shape[0])), labels
+
+
+@pytest.fixture(scope="module")
+def generator():
+    # The discriminator is in no endpoint: it must not be delivered.
+    return Generator(network=upward(), discriminator=downward())
+
+
+@pytest.fixture(scope="module")
+def pictures():
+    return np.random.default_rng(0).uniform(-1, 1, [7, *IMAGES.shape]).astype("float32")
+
+
+@pytest.fixture(scope="module")
+def delivery(generator, tmp_path_factory):
+    """A delivered generator: its folder, and the report."""
+    out = tmp_path_factory.mktemp("delivery") / "not" / "yet" / "there"
+    return out, export.deliver(generator, None, out)
+
+
+def files(folder):
+    return sorted(path.relative_to(folder) for path in folder.rglob("*"))
+
+
+def one_endpoint(function, outputs=IMAGES, inputs=SEEDS, **networks):
+    return Model({"sample": Endpoint(function, (inputs,), (outputs,))}, **networks)
+
+
+def test_a_generator_answers_alike_in_all_formats(delivery):
+    out, report = delivery
+    names = {(row.format, row.endpoint, row.output) for row in report.rows}
+    assert names == {
+        (format, endpoint, "images")
+        for format in ("saved_model", "lite")
+        for endpoint in ("sample", "from_latents")
+    }
+    assert all(row.ok and row.tolerance == verify.TOLERANCE for row in report.rows)
+    assert sorted(path.name for path in out.iterdir()) == [
+        "model.tflite",
+        "report.json",
+        "saved_model",
+    ]
+    assert [path.name for path in out.parent.iterdir()] == [out.name]  # no attempt is left
+
+
+def test_an_autoencoder_answers_alike_in_all_formats(pictures, tmp_path):
+    model = Autoencoder(encoder=downward(), decoder=upward())
+    report = export.deliver(model, pictures, tmp_path / "out")
+    # 2 formats; encode and sample have two outputs each.
+    assert len(report.rows) == 2 * 6
+    exact = [row for row in report.rows if row.output == "labels"]
+    assert [(row.difference, row.tolerance) for row in exact] == [(0.0, 0.0)] * 2
+
+
+def test_the_report_describes_the_folder(delivery, tmp_path):
+    out, report = delivery
+    document = json.loads((out / "report.json").read_text())
+    assert document["endpoints"]["from_latents"] == {
+        "inputs": [
+            {"name": "latents", "shape": [None, 8], "dtype": "float32", "low": None, "high": None}
+        ],
+        "outputs": [
+            {
+                "name": "images",
+                "shape": [None, 16, 16, 1],
+                "dtype": "float32",
+                "low": -1.0,
+                "high": 1.0,
+            }
+        ],
+    }
+    assert document["versions"]["tensorflow"] == tf.__version__
+    assert document["bytes"]["lite"] == (out / "model.tflite").stat().st_size
+    assert [row["difference"] for row in document["differences"]] == [
+        row.difference for row in report.rows
+    ]
+    console = Console(record=True, width=120)
+    console.print(export.table(report))
+    assert "from_latents" in console.export_text()
+
+
+def test_weights_lie_on_the_disk_once(delivery, generator):
+    out, report = delivery
+    once = 4 * generator.network.count_params()
+    assert report.sizes["weights"] == once
+    (data,) = (out / "saved_model" / "variables").glob("variables.data*")
+    assert once <= data.stat().st_size < 1.05 * once
+    # Two endpoints share the generator; the rest is operators.
+    assert 0.95 * once < report.sizes["lite"] < once + 2**16
+
+
+def test_a_seed_is_the_same_picture_in_any_batch(delivery, generator):
+    out, _ = delivery
+    seeds = np.array([5, -7, 2**31 - 1, 5], "int32")
+    expected = generator.sample(tf.constant(seeds)).numpy()
+    assert (expected[0] == expected[3]).all()
+    assert abs(expected[0] - expected[1]).max() > 0.1
+    for runtime, path in (("_session", "saved_model"), ("_interpreter", "model.tflite")):
+        with getattr(verify, runtime)(out / path) as run:
+            for rows in ([0], [2], [1, 2], [3, 2, 1, 0], [0]):
+                images = run("sample", {"seeds": seeds[rows]})["images"]
+                np.testing.assert_allclose(images, expected[rows], atol=2e-5)
+
+
+def test_a_saved_model_needs_neither_keras_nor_this_project(delivery, generator, tmp_path):
+    out, _ = delivery
+    program = """
+import sys
+import numpy as np
+import tensorflow as tf
+for name in ("keras", "tfgen", "export"):
+    sys.modules[name] = None
+sample = tf.saved_model.load(sys.argv[1]).signatures["sample"]
+np.save(sys.argv[2], sample(seeds=tf.constant([3, -4]))["images"])
+"""
+    answer = tmp_path / "answer.npy"
+    subprocess.run(
+        [sys.executable, "-c", program, str(out / "saved_model"), str(answer)],
+        cwd=tmp_path,
+        check=True,
+        env=os.environ | {"PYTHONPATH": "", "CUDA_VISIBLE_DEVICES": ""},
+        capture_output=True,
+    )
+    expected = generator.sample(tf.constant([3, -4]))
+    np.testing.assert_allclose(np.load(answer), expected, atol=1e-5)
+
+
+def test_sizes_may_be_free(tmp_path):
+    images = keras.Input([None, None, 3])
+    x = keras.layers.GroupNormalization(-1)(keras.layers.Conv2D(8, 3, 2, "same")(images))
+    x = keras.layers.Conv2DTranspose(3, 3, 2, "same", activation="tanh")(x)
+    element = Element("images", (None, None, 3), low=-1.0, high=1.0)
+    network = trained(keras.Model(images, x))
+    model = one_endpoint(network, element, element, network=network)
+    export.deliver(model, None, tmp_path / "out")
+    photos = np.random.default_rng(0).uniform(-1, 1, [2, 20, 28, 3]).astype("float32")
+    with verify._interpreter(tmp_path / "out" / "model.tflite") as run:
+        for photo in (photos, photos[:1, :8, :12]):  # larger, then smaller again
+            answer = run("sample", {"images": photo})["images"]
+            np.testing.assert_allclose(answer, network(photo), atol=2e-5)
+
+
+def test_lite_alone_leaves_no_saved_model(generator, tmp_path):
+    report = export.deliver(generator, None, tmp_path / "out", formats=["lite"])
+    assert [str(path) for path in files(tmp_path)] == [
+        "out",
+        "out/model.tflite",
+        "out/report.json",
+    ]
+    assert {row.format for row in report.rows} == {"lite"}
+
+
+def test_examples_cover_what_an_endpoint_may_meet(pictures):
+    elements = (
+        SEEDS,
+        IMAGES,
+        Element("labels", (), "int32", 2, 5),
+        Element("latents", (1000,)),
+        Element("angles", (1000,), low=-3.0, high=1.0),
+        Element("scales", (1000,), low=0.0),
+        Element("photos", (None, None, 3)),
+    )
+    found = verify.examples(Endpoint(None, elements, ()), pictures, 10)
+    again = verify.examples(Endpoint(None, elements, ()), pictures, 10)
+    assert all((found[name] == again[name]).all() for name in found)
+    assert all(found[e.name].dtype == e.dtype for e in elements)
+    assert (found["seeds"] < 0).any() and (found["seeds"] > 2**30).any()
+    assert (found["images"] == pictures[[0, 1, 2, 3, 4, 5, 6, 0, 1, 2]]).all()
+    assert found["labels"].tolist() == [2, 3, 4, 5, 2, 3, 4, 5, 2, 3]
+    assert abs(found["latents"].mean()) < 0.05 and abs(found["latents"].std() - 1) < 0.05
+    assert -3 < found["angles"].min() < -2.9 and 0.9 < found["angles"].max() < 1
+    assert found["scales"].min() >= 0
+    assert found["photos"].shape == (10, 32, 32, 3)
+
+
+def constant(value, shape=IMAGES.shape, dtype="float32"):
+    return lambda seeds: tf.fill([tf.shape(seeds)[0], *shape], tf.cast(value, dtype))
+
+
+def crowd(seeds):
+    """Each row depends on the others."""
+    values = random.normal(seeds, IMAGES.shape)
+    return tf.tanh(values - tf.reduce_mean(values, axis=0))
+
+
+@pytest.mark.parametrize(
+    ("function", "message"),
+    [
+        (constant(np.nan), "'sample', output 'images' has nan"),
+        (constant(np.inf), "has inf"),
+        (constant(1.01), r"has 1.0\d* in it, but \[-1.0, 1.0\]"),
+        (constant(0.0, [16, 16]), r"shape \(1, 16, 16\), but \(1, 16, 16, 1\)"),
+        (constant(0.0, [16, 8, 1]), r"shape \(1, 16, 8, 1\), but \(1, 16, 16, 1\)"),
+        (constant(0.0, dtype="float16"), "is float16, but float32"),
+        (lambda s: tf.tanh(tf.random.normal([tf.size(s), *IMAGES.shape])), "noise must come from"),
+        (crowd, "its rows are not those"),
+    ],
+)
+def test_a_broken_endpoint_is_not_delivered(function, message, tmp_path):
+    with pytest.raises(VerificationError, match=f"^keras: .*{message}"):
+        export.deliver(one_endpoint(function), None, tmp_path / "out", formats=["saved_model"])
+    assert not files(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("function", "operator"),
+    [
+        (
+            lambda s: tf.map_fn(
+                lambda seed: tf.random.stateless_uniform(IMAGES.shape, [seed, 0]),
+                s,
+                fn_output_signature="float32",
+            ),
+            "StatelessRandomGetKeyCounter",
+        ),
+        (lambda s: 0 * constant(1.0)(tf.strings.length(tf.strings.as_string(s))), "AsString"),
+    ],
+)
+def test_an_operator_that_lite_has_not_is_named(function, operator, tmp_path):
+    with pytest.raises(DeliveryError, match=f"^lite: endpoint 'sample' needs {operator}"):
+        export.deliver(one_endpoint(function), None, tmp_path / "out")
+    assert not files(tmp_path)
+    # TensorFlow has it.
+    export.deliver(one_endpoint(function), None, tmp_path / "out", formats=["saved_model"])
+
+
+def test_rounding_in_an_output_that_hardly_varies_is_allowed():
+    faint = 1e-5 * np.random.default_rng(0).normal(size=[10, 64]).astype("float32")
+    rounded = (faint + 0.5) - np.float32(0.5)  # as a sigmoid mapped onto [-1, 1]
+    ranged = Element("images", (64,), low=-1.0, high=1.0)
+    _, relative, allowed = verify._distance(ranged, [rounded], faint)
+    assert 0 < relative < allowed
+    _, relative, allowed = verify._distance(Element("images", (64,)), [rounded], faint)
+    assert relative > allowed
+    same = verify._distance(Element("zeros", (64,)), [0 * faint], 0 * faint)
+    assert same[:2] == (0.0, 0.0)
+
+
+def spoil_saved_model(monkeypatch, spoil):
+    write = saved_model.write
+
+    def spoiled(model, path):
+        write(model, path)
+        (data,) = (path / "variables").glob("variables.data*")
+        data.write_bytes(spoil(data.read_bytes()))
+
+    monkeypatch.setattr(saved_model, "write", spoiled)
+
+
+def spoil_lite(monkeypatch, spoil):
+    write = lite.write
+
+    def spoiled(source, path, endpoints):
+        write(source, path, endpoints)
+        path.write_bytes(spoil(path.read_bytes()))
+
+    monkeypatch.setattr(lite, "write", spoiled)
+
+
+def test_a_zeroed_weight_in_a_saved_model_is_found(generator, tmp_path, monkeypatch):
+    write = saved_model.write
+
+    def spoiled(model, path):
+        bias = model.network.layers[-1].bias
+        value = bias.numpy()
+        bias.assign(value * 0)
+        write(model, path)
+        bias.assign(value)
+
+    monkeypatch.setattr(saved_model, "write", spoiled)
+    with pytest.raises(VerificationError, match="^saved_model: endpoint 'sample'.* off"):
+        export.deliver(generator, None, tmp_path / "out", formats=["saved_model"])
+    assert not files(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("spoil", "message"),
+    [
+        (lambda b: b[: len(b) // 2], "bytes"),
+        (lambda b: b + b, "bytes"),
+        (lambda b: bytes(4) + b[4:], "does not load.*"),
+    ],
+)
+def test_a_damaged_saved_model_is_found(spoil, message, generator, tmp_path, monkeypatch):
+    spoil_saved_model(monkeypatch, spoil)
+    with pytest.raises(VerificationError, match=f"^saved_model: .*{message}"):
+        export.deliver(generator, None, tmp_path / "out", formats=["saved_model"])
+    assert not files(tmp_path)
+
+
+def zero_largest(generator):
+    """Zeroes the generator's largest kernel wherever its bytes lie in a file."""
+    kernel = np.transpose(generator.network.layers[1].kernel.numpy()).tobytes()
+
+    def spoil(content):
+        assert kernel in content
+        return content.replace(kernel, bytes(len(kernel)))
+
+    return spoil
+
+
+@pytest.mark.parametrize(
+    ("spoil", "message"),
+    [
+        (None, "endpoint 'sample'.* off"),
+        (lambda b: b[: len(b) // 4], "bytes"),
+        (lambda b: b + bytes(2**22), "bytes"),
+        (lambda b: bytes(64) + b[64:], "does not load"),
+    ],
+)
+def test_a_damaged_lite_file_is_found(spoil, message, generator, tmp_path, monkeypatch):
+    spoil_lite(monkeypatch, spoil or zero_largest(generator))
+    with pytest.raises(VerificationError, match=f"^lite: .*{message}"):
+        export.deliver(generator, None, tmp_path / "out", formats=["lite"])
+    assert not files(tmp_path)
+
+
+def test_a_flex_operator_in_a_lite_file_is_found(tmp_path):
+    model = one_endpoint(
+        lambda s: (
+            constant(0.0)(s)
+            + tf.linalg.det(tf.ones([3, 3])[None] * tf.cast(s, "float32")[:, None, None])[
+                :, None, None, None
+            ]
+        )
+    )
+    saved_model.write(model, tmp_path / "saved")
+    converter = tf.lite.TFLiteConverter.from_saved_model(str(tmp_path / "saved"), ["sample"])
+    converter.target_spec.supported_ops = [
+        tf.lite.OpsSet.TFLITE_BUILTINS,
+        tf.lite.OpsSet.SELECT_TF_OPS,
+    ]
+    (tmp_path / "model.tflite").write_bytes(converter.convert())
+    with pytest.raises(VerificationError, match="^lite: .*Flex"):
+        verify.verify(model.endpoints, lite=tmp_path / "model.tflite")
+
+
+def test_what_exists_is_not_touched(generator, tmp_path):
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "precious").write_text("mine")
+    with pytest.raises(InputError, match="out exists already"):
+        export.deliver(generator, None, tmp_path / "out")
+    assert [str(path) for path in files(tmp_path)] == ["out", "out/precious"]
+
+
+@pytest.mark.parametrize("formats", [["onyx"], ["lite", "onyx"], []])
+def test_an_unknown_format_is_refused(formats, generator, tmp_path):
+    with pytest.raises(InputError, match="saved_model, lite"):
+        export.deliver(generator, None, tmp_path / "out", formats=formats)
+    assert not files(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("module", "function"), [(saved_model, "write"), (lite, "write"), (verify, "verify")]
+)
+def test_an_interrupt_leaves_nothing(module, function, generator, tmp_path, monkeypatch):
+    whole = getattr(module, function)
+
+    def interrupted(*args, **kwargs):
+        whole(*args, **kwargs)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(module, function, interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        export.deliver(generator, None, tmp_path / "new" / "out")
+    assert not files(tmp_path)
+
+
+def test_the_terminal_stays_silent(generator, tmp_path, capfd):
+    export.deliver(generator, None, tmp_path / "out")
+    printed = capfd.readouterr()
+    assert printed.out == "" and printed.err == ""

@@ -1,0 +1,164 @@
+"""Figures: the right pixels in the right place, and files that are whole."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from PIL import Image
+
+from tfgen import figures
+from tfgen.endpoint import Element
+from tfgen.errors import InputError
+
+
+def test_grid_puts_images_row_by_row():
+    images = np.linspace(-1, 1, 6, dtype="float32")[:, None, None, None] * np.ones([6, 4, 4, 1])
+    picture = figures.grid(images, columns=3, scale=2)
+    pixels = np.asarray(picture)
+    assert picture.mode == "L"
+    assert picture.size == (3 * 12 + 4, 2 * 12 + 4)
+    levels = [0, 51, 102, 153, 204, 255]
+    for i, level in enumerate(levels):
+        top, left = 4 + 12 * (i // 3), 4 + 12 * (i % 3)
+        np.testing.assert_array_equal(pixels[top : top + 8, left : left + 8], level)
+    assert pixels[:4].min() == pixels[:, :4].min() == pixels[-4:].min() == 255
+
+
+def test_grid_keeps_images_upright_and_white_on_black():
+    image = np.full([1, 3, 2, 1], -1.0)
+    image[0, 0, 1] = 1.0
+    pixels = np.asarray(figures.grid(image, scale=1))[4:-4, 4:-4]
+    np.testing.assert_array_equal(pixels, [[0, 255], [0, 0], [0, 0]])
+
+
+@pytest.mark.parametrize(
+    "shape", [(64, 8, 8, 1), (100, 28, 28, 1), (16, 32, 32, 3), (1, 64, 64, 3)]
+)
+def test_grids_of_small_images_are_large(shape):
+    picture = figures.grid(np.zeros(shape, "float32"))
+    assert 600 <= max(picture.size) <= 900
+    assert picture.size[0] == picture.size[1]
+
+
+def test_grid_clips_and_takes_tensors():
+    colours = tf.constant([[[[2.0, -2.0, 0.0]]]], tf.float16)
+    picture = figures.grid(colours, scale=1)
+    assert picture.mode == "RGB"
+    assert picture.getpixel((4, 4)) == (255, 0, 128)
+
+
+def test_grid_of_wide_images_is_square_as_a_whole():
+    width, height = figures.grid(np.zeros([16, 8, 32, 1], "float32")).size
+    assert 0.8 < width / height < 1.25
+
+
+@pytest.mark.parametrize(
+    "images, problem",
+    [
+        (np.zeros([4, 4, 1], "float32"), r"\[4, 4, 1\]"),
+        (np.zeros([2, 4, 4, 2], "float32"), r"\[2, 4, 4, 2\]"),
+        (np.zeros([2, 4, 4, 1], "uint8"), "uint8"),
+        (np.zeros([0, 4, 4, 1], "float32"), "no row"),
+        (np.array([0.0, np.nan, np.inf]).reshape(3, 1, 1, 1), "2 of 3 rows"),
+    ],
+)
+def test_grid_says_what_is_wrong(images, problem):
+    with pytest.raises(InputError, match=problem):
+        figures.grid(images)
+
+
+def blue(picture):
+    """Where a scatter has points: bool `[H, W]`."""
+    pixels = np.asarray(picture).astype(int)
+    return pixels[..., 2] - pixels[..., 0] > 60
+
+
+def test_scatter_draws_points_where_they_are():
+    corners = np.array([[-1.0, -1], [1, -1], [1, 1], [-1, 1]])
+    picture = figures.scatter(np.array([[1.0, 1.0]]), corners)
+    assert picture.size == (640, 640)
+    ys, xs = np.nonzero(blue(picture)[100:])  # below the legend
+    assert 420 < xs.mean() < 640 and 100 < ys.mean() + 100 < 250
+
+
+def test_scatter_counts_what_is_outside():
+    reals = np.random.RandomState(0).randn(50, 2)
+    near, far = figures.scatter(reals, reals), figures.scatter(reals + 100, reals)
+    assert blue(near).sum() > blue(far).sum()  # the legend stays
+
+
+def test_scatter_projects_on_the_components_of_the_reals():
+    random = np.random.RandomState(0)
+    plane = random.randn(300, 2) * [3, 1]
+    basis = np.linalg.qr(random.randn(9, 2))[0].T
+    flat = figures.scatter(plane @ basis)
+    ys, xs = np.nonzero(blue(flat))
+    assert 2 < xs.std() / ys.std() < 4
+
+
+@pytest.mark.parametrize(
+    "points, reals, problem",
+    [
+        (np.zeros([4]), None, r"\[4\]"),
+        (np.zeros([4, 1]), None, r"\[4, 1\]"),
+        (np.zeros([4, 2]), np.zeros([4, 3]), "2 dimensions, but the reals 3"),
+        (np.full([4, 2], np.nan), None, "4 of 4"),
+    ],
+)
+def test_scatter_says_what_is_wrong(points, reals, problem):
+    with pytest.raises(InputError, match=problem):
+        figures.scatter(points, reals)
+
+
+def test_draw_follows_the_element():
+    images = np.zeros([4, 8, 8, 1], "float32")
+    picture = figures.draw(Element("images", (8, 8, 1), "float32", -1.0, 1.0), images)
+    assert picture.tobytes() == figures.grid(images).tobytes()
+    points = np.random.RandomState(0).randn(20, 2)
+    picture = figures.draw(Element("points", (2,)), points, points)
+    assert picture.tobytes() == figures.scatter(points, points).tobytes()
+
+
+def test_curves_have_a_panel_for_each_objective():
+    history = {
+        "critic/real": [1.0, 0.5, float("nan"), 0.2],
+        "critic/fake": [1.0, 0.7, 0.6, 0.5],
+        "generator/loss": [2.0, 3.0, 2.0, 1.0],
+        "val_generator/loss": [2.5, 3.5, 2.5, 1.5],
+        "fid": [9.0],
+    }
+    picture = figures.curves(history)
+    assert picture.size == (640, 3 * 320)
+    assert blue(picture)[:320].any() and blue(picture)[320:640].any()
+    assert figures.curves({"loss": [1.0, 2.0]}).size == (640, 320)
+    with pytest.raises(InputError, match="empty"):
+        figures.curves({})
+
+
+def test_save_makes_the_folder_and_leaves_nothing_else(tmp_path):
+    picture = figures.grid(np.zeros([1, 2, 2, 1], "float32"))
+    path = tmp_path / "deep" / "down" / "x.png"
+    figures.save(picture, path)
+    figures.save(picture, path)  # replaces
+    assert Image.open(path).size == picture.size
+    assert [file.name for file in path.parent.iterdir()] == ["x.png"]
+
+
+def test_a_save_that_fails_keeps_the_old_file(tmp_path, monkeypatch):
+    picture = figures.grid(np.zeros([1, 2, 2, 1], "float32"))
+    figures.save(picture, tmp_path / "x.png")
+    before = (tmp_path / "x.png").read_bytes()
+
+    def fail(self, file, format):
+        file.write_bytes(b"half")
+        raise OSError("disk full")
+
+    monkeypatch.setattr(Image.Image, "save", fail)
+    with pytest.raises(OSError, match="full"):
+        figures.save(picture, tmp_path / "x.png")
+    assert (tmp_path / "x.png").read_bytes() == before
+    assert len(list(tmp_path.iterdir())) == 1
+
+
+def test_save_takes_known_formats_only(tmp_path):
+    with pytest.raises(InputError, match="x.txt"):
+        figures.save(Image.new("L", (2, 2)), tmp_path / "x.txt")

@@ -1,0 +1,144 @@
+"""What a run does beside training: watch, write down, draw, save."""
+
+import csv
+import math
+import signal
+import threading
+import time
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from tfgen import checkpoints, figures, files
+from tfgen.checkpoints import Diverged
+
+
+class Guard(keras.callbacks.Callback):
+    """Stops at the first term that is no longer a finite number.
+
+    Raises:
+        Diverged: names the term and the step, exactly where one step runs at a time.
+    """
+
+    def on_train_batch_end(self, batch, logs=None):
+        for term, value in logs.items():
+            if not math.isfinite(value):
+                step = int(self.model.step.numpy())
+                raise Diverged(f"{term} became {value} at step {step} or just before")
+
+
+class History(keras.callbacks.Callback):
+    """`history.csv`: a row an epoch, the means of all terms.
+
+    Args:
+        path: of the file.
+        rows: those of the epochs before, of which the file is made anew.
+        steps_per_epoch: the steps of a whole epoch; a row of part of one is not kept for later.
+    """
+
+    def __init__(self, path, rows, steps_per_epoch):
+        super().__init__()
+        self.path, self.rows, self.steps_per_epoch = path, rows, steps_per_epoch
+
+    def on_epoch_end(self, epoch, logs=None):
+        row = {"epoch": epoch + 1, "step": int(self.model.step.numpy())}
+        row |= {term: float(np.squeeze(value)) for term, value in sorted(logs.items())}
+        rows = [*self.rows, row]
+        if row["step"] % self.steps_per_epoch == 0:
+            self.rows = rows
+        with files.replacing(self.path) as temporary, open(temporary, "w", newline="") as file:
+            writer = csv.DictWriter(file, rows[0].keys())
+            writer.writeheader()
+            writer.writerows(rows)
+
+
+class Samples(keras.callbacks.Callback):
+    """A picture an epoch of what the model makes of the seeds 0, 1, 2, …
+
+    Args:
+        folder: for `epoch_NNN.png`.
+        events: the folder for TensorBoard, which shows the same pictures.
+        reals: rows of the data, drawn behind generated points.
+        count: how many samples.
+    """
+
+    def __init__(self, folder, events, reals=None, count=64):
+        super().__init__()
+        self.folder, self.events, self.reals, self.count = folder, events, reals, count
+
+    def on_train_begin(self, logs=None):
+        endpoint = self.model.endpoints["sample"]
+        self.element = endpoint.outputs[0]
+        self.sample = tf.function(lambda seeds: endpoint(seeds=seeds)[self.element.name])
+        self.writer = tf.summary.create_file_writer(str(self.events))
+
+    def on_epoch_end(self, epoch, logs=None):
+        self.model.optimizer.swap()
+        samples = self.sample(tf.range(self.count)).numpy()
+        self.model.optimizer.swap()
+        picture = figures.draw(self.element, samples, self.reals)
+        figures.save(picture, self.folder / f"epoch_{epoch + 1:03d}.png")
+        with self.writer.as_default():
+            tf.summary.image("samples", np.array(picture.convert("RGB"))[None], step=epoch)
+        self.writer.flush()
+
+
+class Saver(keras.callbacks.Callback):
+    """Exact checkpoints: at the end of each epoch, every few minutes, and when asked to stop.
+
+    Ctrl-C (SIGINT) and SIGTERM let the step end, save, and raise `KeyboardInterrupt`; a second
+    Ctrl-C does not wait.
+
+    Args:
+        folder: for the files.
+        stage: the number of the stage, an int.
+        history: the `History`, whose rows are saved with the model.
+        set_means: sets the running means of a resumed epoch, or None.
+        minutes: how long at most between two checkpoints.
+        keep: how many stay.
+        writes: whether this process writes; of several workers only the first does.
+    """
+
+    def __init__(self, folder, stage, history, set_means, minutes, keep, writes=True):
+        super().__init__()
+        self.folder, self.stage, self.history = folder, stage, history
+        self.set_means, self.minutes, self.keep = set_means, minutes, keep
+        self.writes, self.stopping, self.handlers = writes, False, {}
+
+    def on_train_begin(self, logs=None):
+        self.saved = time.monotonic()
+        if threading.current_thread() is threading.main_thread():
+            for number in (signal.SIGINT, signal.SIGTERM):
+                self.handlers[number] = signal.signal(number, self._stop)
+
+    def on_epoch_begin(self, epoch, logs=None):
+        if self.set_means:
+            self.set_means()
+            self.set_means = None
+
+    def on_train_batch_end(self, batch, logs=None):
+        if self.stopping or time.monotonic() - self.saved > 60 * self.minutes:
+            self._save()
+        if self.stopping:
+            raise KeyboardInterrupt
+
+    def on_epoch_end(self, epoch, logs=None):
+        self._save()
+
+    def release(self):
+        """Gives the signals back to whom they belonged."""
+        for number, handler in self.handlers.items():
+            signal.signal(number, handler)
+
+    def _stop(self, number, frame):
+        self.stopping = True
+        signal.signal(number, self.handlers[number])
+
+    def _save(self):
+        if self.writes:
+            step = int(self.model.step.numpy())
+            path = self.folder / checkpoints.name(self.stage, step)
+            checkpoints.save(path, self.model, self.history.rows)
+            checkpoints.prune(self.folder, self.stage, self.keep)
+        self.saved = time.monotonic()

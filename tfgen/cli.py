@@ -1,0 +1,234 @@
+"""The front door: `tfgen`. TensorFlow is imported inside the commands that need it."""
+
+import json
+import os
+import pathlib
+import sys
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+import zoo
+from tfgen.errors import InputError
+
+console = Console()
+errors = Console(stderr=True)
+
+app = typer.Typer(
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+    help="Generative models for TensorFlow and Keras 3: train, look, deliver.",
+)
+data_app = typer.Typer(no_args_is_help=True, help="The data sets: list them, look at them.")
+app.add_typer(data_app, name="data")
+
+Run = Annotated[pathlib.Path, typer.Argument(help="A run's folder, as made by train.")]
+
+
+def main():
+    """Runs the command; what the user can mend ends in one sentence and code 2."""
+    # TensorFlow's own log tells of devices and instruction sets, none of which is news.
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    os.environ.setdefault("MPLBACKEND", "agg")
+    try:
+        app()
+    except InputError as error:
+        errors.print(f"[red]tfgen:[/] {error}", highlight=False, soft_wrap=True)
+        sys.exit(2)
+
+
+@app.command("list")
+def list_models(
+    as_json: Annotated[bool, typer.Option("--json", help="As JSON, for programs.")] = False,
+):
+    """Lists the models of the zoo."""
+    entries = zoo.entries()
+    if as_json:
+        print(json.dumps([entry._asdict() for entry in entries], indent=2))
+        return
+    table = Table("model", "family", "what it is", "paper", box=None)
+    for entry in entries:
+        table.add_row(f"[bold]{entry.name}", entry.family, entry.title, entry.reference)
+    console.print(table)
+
+
+@app.command(context_settings={"ignore_unknown_options": False})
+def train(
+    model: Annotated[str, typer.Argument(help="A name from tfgen list.")],
+    settings: Annotated[
+        list[str] | None, typer.Argument(help="key=value, for the model's recipe.")
+    ] = None,
+    data: Annotated[str, typer.Option(help="A name from tfgen data list, or folder:PATH.")] = (
+        "digits"
+    ),
+    image_size: Annotated[int | None, typer.Option(help="Pixels; the set's own if absent.")] = None,
+    run: Annotated[pathlib.Path | None, typer.Option(help="Folder; runs/MODEL-DATA.")] = None,
+    epochs: Annotated[int | None, typer.Option(help="How often all data are seen.")] = None,
+    steps: Annotated[int | None, typer.Option(help="Stop after so many steps.", min=1)] = None,
+    batch_size: Annotated[int | None, typer.Option(help="Rows of one update.")] = None,
+    seed: Annotated[int, typer.Option(help="Of weights, order and noise.")] = 0,
+    replicas: Annotated[str, typer.Option(help="auto, or a number of devices.")] = "auto",
+    precision: Annotated[
+        str, typer.Option(help="float32, mixed_bfloat16 or mixed_float16.")
+    ] = "float32",
+    minutes: Annotated[float, typer.Option(help="Between two checkpoints, at most.")] = 10.0,
+    keep: Annotated[int, typer.Option(help="Checkpoints that stay.", min=1)] = 3,
+):
+    """Trains a model into a run folder; the same command again goes on with the run."""
+    given = dict(_pair(setting) for setting in settings or [])
+    for key, value in (("epochs", epochs), ("batch_size", batch_size)):
+        if value is not None:
+            given[key] = value
+    recipe = _recipe(model)
+    from tfgen import training
+    from tfgen.checkpoints import Diverged
+
+    if replicas != "auto":
+        replicas = _positive("replicas", replicas)
+    run = run or pathlib.Path("runs") / f"{model}-{data.replace(':', '-').replace('/', '-')}"
+    setup = training.Setup(data, image_size, seed, replicas, precision)
+    try:
+        training.train(recipe, run, given, setup, steps=steps, minutes=minutes, keep=keep)
+    except Diverged as error:
+        errors.print(f"[red]tfgen:[/] training diverged: {error}", soft_wrap=True)
+        sys.exit(1)
+    except KeyboardInterrupt:
+        console.print(
+            f"\nstopped and saved in {run}: the same command goes on from here", soft_wrap=True
+        )
+        sys.exit(130)
+    console.print(f"trained: [bold]{run}[/] (samples/, history.csv, events/, checkpoints/)")
+
+
+@app.command()
+def sample(
+    run: Run,
+    count: Annotated[int, typer.Option(help="How many samples.", min=1)] = 64,
+    seed: Annotated[int, typer.Option(help="Of the first; the others count on from it.")] = 0,
+    out: Annotated[
+        pathlib.Path, typer.Option(help="A .png for a grid, a .npy, or a folder.")
+    ] = pathlib.Path("samples.png"),
+):
+    """Draws samples: the seeds SEED, SEED + 1, … give one each."""
+    if out.suffix not in (".png", ".npy", ""):
+        raise InputError(f"--out {out}: expected a .png, a .npy or a folder without a suffix")
+    from tfgen import training
+
+    model, data = training.open_run(run, zoo.find)
+    rows, element = training.samples(model, count, seed)
+    _write(element, rows, out, training.background(data))
+    console.print(f"{count} samples: [bold]{out}")
+
+
+@app.command()
+def export(
+    run: Run,
+    to: Annotated[str, typer.Option(help="Formats: saved_model,lite")] = "saved_model,lite",
+    out: Annotated[pathlib.Path | None, typer.Option(help="Folder; RUN/export.")] = None,
+):
+    """Writes the model for TensorFlow Serving and for devices, and checks each against Keras."""
+    from tfgen import training
+
+    model, data = training.open_run(run, zoo.find)
+    _deliver(model, data, to, out or run / "export")
+
+
+@app.command()
+def quickstart(
+    folder: Annotated[pathlib.Path, typer.Option(help="Where all of it goes.")] = pathlib.Path(
+        "runs/quickstart"
+    ),
+):
+    """Trains on real digits, draws samples, delivers and verifies: a few minutes."""
+    from tfgen import training
+
+    console.print("1. training a DCGAN on 1,797 real handwritten digits")
+    recipe, setup = zoo.find("dcgan"), training.Setup("digits", image_size=16)
+    given = {"width": 32, "epochs": 60, "batch_size": 64, "latent_dim": 32}
+    model = training.train(recipe, folder, given, setup)
+    rows, element = training.samples(model, 64, seed=0)
+    _write(element, rows, folder / "samples.png")
+    console.print(f"2. what it makes of the seeds 0 to 63: [bold]{folder / 'samples.png'}")
+    model, data = training.open_run(folder, zoo.find)
+    console.print("3. delivering it, each endpoint compared with Keras")
+    _deliver(model, data, "saved_model,lite", folder / "export")
+
+
+@data_app.command("list")
+def list_data():
+    """Lists the data sets by name, and whether they are on this machine."""
+    from tfgen.data import names
+
+    table = Table("name", "what it is", "where", box=None)
+    for row in names.names():
+        table.add_row(*row)
+    console.print(table)
+
+
+@data_app.command("show")
+def show_data(
+    name: Annotated[str, typer.Argument(help="A name from tfgen data list, or folder:PATH.")],
+    out: Annotated[pathlib.Path, typer.Option(help="A .png.")] = pathlib.Path("data.png"),
+    count: Annotated[int, typer.Option(help="How many.", min=1)] = 64,
+    image_size: Annotated[int | None, typer.Option(help="Pixels.")] = None,
+):
+    """Draws the first rows of a data set."""
+    from tfgen.data import load
+
+    data = load(name, image_size)
+    rows, _ = data.rows("train", count)
+    _write(data.element, rows, out)
+    console.print(
+        f"{name}: {data.size} rows of {data.element.shape}, {len(data.classes)} classes: "
+        f"[bold]{out}"
+    )
+
+
+def _write(element, rows, out, reals=None):
+    """Rows as a .npy, as one picture (.png), or as a picture each in a folder that is new."""
+    from tfgen import figures, files
+
+    if out.suffix == ".npy":
+        import numpy as np
+
+        with files.replacing(out) as temporary:
+            np.save(temporary, rows)
+    elif out.suffix == ".png":
+        figures.save(figures.draw(element, rows, reals), out)
+    else:
+        for i, row in enumerate(rows):
+            figures.save(figures.draw(element, row[None], reals), out / f"{i:05d}.png")
+
+
+def _deliver(model, data, to, out):
+    import export
+
+    images, _ = data.rows("test", 16)
+    try:
+        report = export.deliver(model, images, out, tuple(to.split(",")))
+    except export.DeliveryError as error:
+        errors.print(f"[red]tfgen:[/] nothing was delivered: {error}", soft_wrap=True)
+        sys.exit(1)
+    console.print(export.table(report))
+    console.print(f"verified and delivered: [bold]{out}")
+
+
+def _recipe(name):
+    """Finds a model; an unknown name is refused before TensorFlow is imported."""
+    return zoo.find(name)
+
+
+def _pair(setting):
+    key, equals, value = setting.partition("=")
+    if not equals:
+        raise InputError(f"{setting!r} is no key=value; write for example latent_dim=64")
+    return key, value
+
+
+def _positive(name, text):
+    if not text.isdecimal() or int(text) < 1:
+        raise InputError(f"--{name} {text}: expected auto or a number from 1 on")
+    return int(text)

@@ -1,0 +1,45 @@
+"""What `load` knows by name. Imports neither TensorFlow nor scikit-learn, for quick answers."""
+
+import os
+from pathlib import Path
+from typing import NamedTuple
+
+POINTS = {
+    "ring": "8 Gaussians on a circle of radius 2 in the plane (Metz et al. 2017)",
+    "grid25": "25 Gaussians on a 5x5 grid in the plane",
+    "swiss_roll": "a spiral in the plane (Gulrajani et al. 2017)",
+    "four_modes": "100 points in 32 dimensions, of four modes that lie in a plane",
+}
+EMBEDDED = {"digits": "1,797 handwritten digits, 8x8x1, 10 classes (scikit-learn)", **POINTS}
+DOWNLOADED = {
+    "mnist": "70,000 handwritten digits, 28x28x1, 10 classes",
+    "fashion_mnist": "70,000 pieces of clothing, 28x28x1, 10 classes",
+    "cifar10": "60,000 photos, 32x32x3, 10 classes",
+    "celeb_a": "202,599 faces, 218x178x3; give an image_size",
+}
+SCHEMES = {
+    "folder:PATH": "your own images: PATH/*, PATH/CLASS/*, or either in PATH/train and PATH/test",
+    "tfds:NAME": "any other set of images that TensorFlow Datasets knows",
+}
+
+
+class Known(NamedTuple):
+    """A line of `names()`; `where` is "embedded", "on disk", "to be downloaded" or "yours"."""
+
+    name: str
+    about: str
+    where: str
+
+
+def names():
+    """All that `load` accepts, as a list of `Known`: what needs no network comes first."""
+    known = [Known(name, about, "embedded") for name, about in EMBEDDED.items()]
+    here = {name: any(data_dir().glob(f"{name}/*/dataset_info.json")) for name in DOWNLOADED}
+    for name in sorted(DOWNLOADED, key=here.get, reverse=True):
+        known += [Known(name, DOWNLOADED[name], "on disk" if here[name] else "to be downloaded")]
+    return known + [Known(name, about, "yours") for name, about in SCHEMES.items()]
+
+
+def data_dir():
+    """Where TensorFlow Datasets keeps its sets: TFDS_DATA_DIR, or its own default."""
+    return Path(os.environ.get("TFDS_DATA_DIR") or "~/tensorflow_datasets").expanduser()

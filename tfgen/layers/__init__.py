@@ -1,0 +1,1 @@
+"""One idea and its paper a file."""

@@ -1,0 +1,1 @@
+"""Shapes of networks that several papers share, built from `keras.Input`."""

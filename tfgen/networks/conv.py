@@ -1,0 +1,88 @@
+"""Strided convolutions up to an image and down from it, as in DCGAN (arXiv:1511.06434)."""
+
+import keras
+import tensorflow as tf
+
+from tfgen.errors import InputError
+
+KERNEL = 5  # their figure 1 and released code
+
+
+def heights(size):
+    """The sizes from the coarsest feature map to the image, each twice the one before.
+
+    Halving stops at 4, where the paper stops, or where a size is odd: 64 gives (4, 8, 16, 32, 64),
+    28 gives (7, 14, 28).
+
+    Raises:
+        InputError: the image cannot be halved once.
+    """
+    sizes = [size]
+    while sizes[0] % 2 == 0 and sizes[0] > 4:
+        sizes.insert(0, sizes[0] // 2)
+    if len(sizes) < 2:
+        raise InputError(
+            f"images of {size} pixels cannot be built by doubling: "
+            "give an even image_size above 4, best 4 times a power of two"
+        )
+    return tuple(sizes)
+
+
+def batch_norm():
+    """Batch normalization over all replicas, so that two with half a batch each equal one."""
+    several = tf.distribute.get_strategy().num_replicas_in_sync > 1
+    # Momentum as in the paper's released code; Keras' 0.99 lags thousands of steps behind.
+    return keras.layers.BatchNormalization(momentum=0.9, epsilon=1e-5, synchronized=several)
+
+
+def generator(inputs, image, width, initializer="glorot_uniform", name="generator"):
+    """A projection, then transposed convolutions with batch normalization and ReLU.
+
+    Args:
+        inputs: the shape of a latent, `(D,)`.
+        image: `(H, H, C)`.
+        width: channels of the last hidden feature map; each coarser one has twice as many.
+        initializer: of all kernels.
+
+    Returns:
+        A `keras.Model` from `[N, D]` to `[N, H, H, C]`, linear in its output and in float32.
+    """
+    sizes = heights(image[0])
+    channels = [width * 2**i for i in reversed(range(len(sizes) - 1))]
+    x = entry = keras.Input(inputs)
+    x = keras.layers.Dense(
+        sizes[0] ** 2 * channels[0], use_bias=False, kernel_initializer=initializer
+    )(x)
+    x = keras.layers.Reshape([sizes[0], sizes[0], channels[0]])(x)
+    x = keras.layers.ReLU()(batch_norm()(x))
+    for filters in channels[1:]:
+        x = keras.layers.Conv2DTranspose(
+            filters, KERNEL, 2, "same", use_bias=False, kernel_initializer=initializer
+        )(x)
+        x = keras.layers.ReLU()(batch_norm()(x))
+    x = keras.layers.Conv2DTranspose(image[2], KERNEL, 2, "same", kernel_initializer=initializer)(x)
+    x = keras.layers.Activation("linear", dtype="float32")(x)
+    return keras.Model(entry, x, name=name)
+
+
+def discriminator(image, outputs, width, initializer="glorot_uniform", name="discriminator"):
+    """Strided convolutions with batch normalization (not in the first) and leaky ReLU 0.2.
+
+    Args:
+        image: `(H, H, C)`.
+        outputs: how many numbers come out.
+        width: channels of the first feature map; each coarser one has twice as many.
+        initializer: of all kernels.
+
+    Returns:
+        A `keras.Model` from `[N, H, H, C]` to `[N, outputs]`, linear in its output and in float32.
+    """
+    x = entry = keras.Input(image)
+    for i in range(len(heights(image[0])) - 1):
+        x = keras.layers.Conv2D(
+            width * 2**i, KERNEL, 2, "same", use_bias=i == 0, kernel_initializer=initializer
+        )(x)
+        x = keras.layers.LeakyReLU(0.2)(x if i == 0 else batch_norm()(x))
+    x = keras.layers.Flatten()(x)
+    x = keras.layers.Dense(outputs, kernel_initializer=initializer, dtype="float32")(x)
+    return keras.Model(entry, x, name=name)

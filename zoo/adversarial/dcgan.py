@@ -1,0 +1,65 @@
+"""Deep convolutional generative adversarial networks.
+
+    min_G max_D  E_x[log D(x)] + E_z[log(1 - D(G(z)))],  z ~ U(-1, 1)
+
+The game of `gan`, between convolutional networks that make it stable: strides instead of pooling,
+batch normalization in both, no hidden dense layers, ReLU in the generator and leaky ReLU in the
+discriminator, tanh at the output, Adam with a small rate and little momentum.
+
+Radford, Metz and Chintala, "Unsupervised representation learning with deep convolutional
+generative adversarial networks", ICLR 2016, arXiv:1511.06434.
+"""
+
+import keras
+
+from tfgen import random
+from tfgen.errors import InputError
+from tfgen.networks import conv
+from tfgen.training import Stage
+from zoo.adversarial.gan import GAN
+
+
+class DCGAN(GAN):
+    """A GAN of convolutional networks; its endpoints are those of a GAN."""
+
+    def latents(self, seeds):
+        """Draws z: float32 `[N, D]`, uniform in (-1, 1) (figure 1), from int32 seeds."""
+        return 2.0 * random.uniform(seeds, self.generator.input_shape[1:]) - 1.0
+
+
+def generator(latent_dim, element, width):
+    """Transposed convolutions up to the image, then tanh."""
+    network = conv.generator([latent_dim], element.shape, width, _initial())
+    images = keras.layers.Activation("tanh", dtype="float32")(network.output)
+    return keras.Model(network.input, images, name="generator")
+
+
+def discriminator(element, width):
+    """Strided convolutions down from the image to one logit."""
+    return conv.discriminator(element.shape, 1, width, _initial())
+
+
+def _initial():
+    return keras.initializers.RandomNormal(stddev=0.02)
+
+
+def recipe(
+    data,
+    latent_dim=100,
+    width=128,
+    learning_rate=2e-4,
+    beta_1=0.5,
+    batch_size=128,
+    epochs=10,
+):
+    """Section 4: Adam 2e-4 with beta_1 0.5, batches of 128, weights from N(0, 0.02), slope 0.2.
+
+    `width` is 128 at 64 x 64 pixels (figure 1); 64 is enough at 28 x 28. Batch normalization uses
+    momentum 0.9 and epsilon 1e-5. The number of epochs is ours; the paper trains faces for many.
+    """
+    if len(data.element.shape) != 3:
+        raise InputError(f"dcgan makes images, but {data.name} has rows of {data.element.shape}")
+    model = DCGAN(
+        generator(latent_dim, data.element, width), discriminator(data.element, width), data.element
+    )
+    yield Stage(model, data, keras.optimizers.Adam(learning_rate, beta_1), batch_size, epochs)

@@ -1,0 +1,187 @@
+"""Variational autoencoder.
+
+    max  E_q(z|x)[log p(x|z)] - KL(q(z|x) || p(z)),  p(z) = N(0, I)
+
+An encoder gives a Gaussian over latents for each image, a decoder a distribution over images for
+each latent. Their common bound on log p(x) is maximized by gradients through z = mean + scale *
+noise, the reparametrization trick.
+
+Kingma and Welling, "Auto-encoding variational Bayes", ICLR 2014, arXiv:1312.6114.
+"""
+
+import keras
+import tensorflow as tf
+
+from tfgen import random
+from tfgen.data.levels import binarize, dequantize, from_unit, to_unit
+from tfgen.distributions import bernoulli, diagonal, standard
+from tfgen.endpoint import SEEDS, Element, Endpoint
+from tfgen.errors import InputError
+from tfgen.model import GenerativeModel, minimize
+from tfgen.networks import conv
+from tfgen.networks.mlp import mlp
+from tfgen.training import Stage
+
+
+class VAE(GenerativeModel):
+    """Encoder and decoder, trained together; pixels are coins (Bernoulli decoder).
+
+    Args:
+        encoder: a `keras.Model` from images `[N, H, W, C]` to mean and log-variance `[N, 2 D]`.
+        decoder: a `keras.Model` from latents `[N, D]` to logits `[N, H, W, C]`.
+        element: the `Element` of the images.
+    """
+
+    def __init__(self, encoder, decoder, element):
+        super().__init__()
+        self.encoder, self.decoder, self.element = encoder, decoder, element
+
+    @property
+    def objectives(self):
+        return {"elbo": minimize(self.negative_elbo, self.encoder, self.decoder)}
+
+    def negative_elbo(self, images):
+        targets = self.targets(images, random.fresh(images))
+        posterior = self.posterior(targets)
+        latents = self.draw(posterior, random.fresh(images))
+        return {
+            "reconstruction": -tf.reduce_mean(self.likelihood(latents).log_prob(targets)),
+            "kl": tf.reduce_mean(posterior.kl_divergence(standard(latents))),
+        }
+
+    def targets(self, images, seeds):
+        """Stochastic binarization: each pixel is on with the probability that its gray says.
+
+        Float32 `[N, H, W, C]`, 0 or 1, from images in [-1, 1].
+        """
+        return binarize(images, seeds)
+
+    def likelihood(self, latents):
+        """p(x|z), a distribution over what `targets` gives."""
+        return bernoulli(self.decoder(latents))
+
+    def posterior(self, targets):
+        """q(z|x), a Gaussian with a diagonal covariance."""
+        return diagonal(self.encoder(targets))
+
+    def draw(self, posterior, seeds):
+        """z = mean + scale * noise: float32 `[N, D]`."""
+        mean = posterior.mean()
+        return mean + posterior.stddev() * random.normal(seeds, mean.shape[1:])
+
+    def importance_bound(self, targets, seeds, samples):
+        """log 1/K sum_k p(x, z_k) / q(z_k|x), a bound on log p(x) that tightens with K.
+
+        Burda et al., 2016, arXiv:1509.00519, equation 8.
+
+        Args:
+            targets: float32 `[N, H, W, C]`, as `targets` gives them.
+            seeds: int32 `[N]`, one a row.
+            samples: K, an int.
+
+        Returns:
+            float32 `[N]`, in nats.
+        """
+        posterior = self.posterior(targets)
+
+        def log_weight(k):
+            noise = random.normal(seeds, posterior.event_shape, stream=k)
+            latents = posterior.mean() + posterior.stddev() * noise
+            joint = self.likelihood(latents).log_prob(targets) + standard(latents).log_prob(latents)
+            return joint - posterior.log_prob(latents)
+
+        weights = tf.map_fn(log_weight, tf.range(samples), fn_output_signature=tf.float32)  # [K, N]
+        return tf.reduce_logsumexp(weights, axis=0) - tf.math.log(float(samples))
+
+    def encode(self, images):
+        """Mean and scale of q(z|x): two float32 `[N, D]`."""
+        posterior = self.posterior(to_unit(images))
+        return posterior.mean(), posterior.stddev()
+
+    def decode(self, latents):
+        """The mean image of p(x|z): float32 `[N, H, W, C]` in [-1, 1]."""
+        return from_unit(self.likelihood(latents).mean())
+
+    def reconstruct(self, images):
+        """Images through the mean latent and back."""
+        return self.decode(self.encode(images)[0])
+
+    def sample(self, seeds):
+        """Mean images of latents from the prior, from int32 seeds, one a row."""
+        return self.decode(random.normal(seeds, self.decoder.input_shape[1:]))
+
+    def call(self, images):
+        return self.reconstruct(images)
+
+    @property
+    def endpoints(self):
+        latents = Element("latents", self.decoder.input_shape[1:])
+        scales = latents._replace(name="scales", low=0.0)
+        images = self.element
+        return {
+            "sample": Endpoint(self.sample, (SEEDS,), (images,)),
+            "encode": Endpoint(self.encode, (images,), (latents, scales)),
+            "decode": Endpoint(self.decode, (latents,), (images,)),
+            "reconstruct": Endpoint(self.reconstruct, (images,), (images,)),
+        }
+
+
+class GaussianVAE(VAE):
+    """A VAE whose pixels are Gaussian, with a mean and a variance each (appendix C.2).
+
+    The decoder gives `[N, H, W, 2 C]`: means and log-variances.
+    """
+
+    def targets(self, images, seeds):
+        """Levels with uniform noise within each, in (0, 1): a density of levels has no bound."""
+        return dequantize(images, seeds) / 256.0
+
+    def likelihood(self, latents):
+        return diagonal(self.decoder(latents))
+
+    def decode(self, latents):
+        return tf.clip_by_value(super().decode(latents), -1.0, 1.0)
+
+
+PIXELS = {"bernoulli": (VAE, 1), "gaussian": (GaussianVAE, 2)}
+
+
+def recipe(
+    data,
+    pixels="bernoulli",
+    network="mlp",
+    latent_dim=20,
+    hidden=500,
+    layers=1,
+    width=32,
+    learning_rate=1e-3,
+    batch_size=100,
+    epochs=50,
+):
+    """Section 5: one hidden layer of 500 tanh units on each side, 20 latents, batches of 100.
+
+    `pixels` is `bernoulli` or `gaussian`; `network` is `mlp` (with `hidden` units in `layers`
+    layers) or `conv` (strided convolutions from `width` channels). A departure: Adam instead of
+    Adagrad, with a cosine decay to nothing over the epochs, which needs no search for its rate.
+    """
+    shape = data.element.shape
+    if len(shape) != 3:
+        raise InputError(f"vae makes images, but {data.name} has rows of {shape}")
+    for name, value, known in (
+        ("pixels", pixels, tuple(PIXELS)),
+        ("network", network, ("mlp", "conv")),
+    ):
+        if value not in known:
+            raise InputError(f"{name}={value!r} is not one of {', '.join(known)}")
+    model, numbers = PIXELS[pixels]
+    outputs = (*shape[:2], numbers * shape[2])
+    if network == "mlp":
+        encoder = mlp(shape, [2 * latent_dim], [hidden] * layers, "tanh", name="encoder")
+        decoder = mlp([latent_dim], outputs, [hidden] * layers, "tanh", name="decoder")
+    else:
+        encoder = conv.discriminator(shape, 2 * latent_dim, width, name="encoder")
+        decoder = conv.generator([latent_dim], outputs, width, name="decoder")
+    steps = epochs * data.steps_per_epoch(batch_size)
+    rate = keras.optimizers.schedules.CosineDecay(learning_rate, steps)
+    vae = model(encoder, decoder, data.element)
+    yield Stage(vae, data, keras.optimizers.Adam(rate), batch_size, epochs, together=10)
