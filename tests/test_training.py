@@ -130,10 +130,25 @@ def test_a_run_leaves_what_it_promises(tmp_path):
 
 def test_stopping_by_steps_and_going_on_is_exact(tmp_path):
     small(tmp_path / "whole")
-    small(tmp_path / "pieces", steps=5)
-    small(tmp_path / "pieces", steps=29)
+    small(tmp_path / "pieces", steps=5)  # rounded up to half an epoch of 16
+    assert steps(tmp_path / "pieces") == [8]
+    small(tmp_path / "pieces", steps=40)
     small(tmp_path / "pieces")
     assert_same(tmp_path / "whole", tmp_path / "pieces")
+
+
+def test_two_replicas_equal_one_and_resume_exactly(tmp_path):
+    def run(name, replicas, **options):
+        given = {"generator_width": 32, "discriminator_width": 8, "batch_size": 64, "epochs": 1}
+        folder, setup = tmp_path / name, Setup(replicas=replicas)
+        return training.train(zoo.find("gan"), folder, given, setup, verbose=0, **options)
+
+    one, two = run("one", 1, steps=20), run("two", 2, steps=20)
+    for single, double in zip(one.weights, two.weights, strict=True):
+        assert np.allclose(single, double, atol=1e-5)
+    run("pieces", 2, steps=10)
+    run("pieces", 2, steps=20)
+    assert_same(tmp_path / "two", tmp_path / "pieces")
 
 
 def test_moving_averages_and_loss_scales_survive(tmp_path):

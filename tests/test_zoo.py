@@ -43,11 +43,11 @@ def stages(name, variant=None):
     return recipe.function(load("digits"), **recipe.settings(tiny | (variant or {})))
 
 
-def compiled(name, variant, **options):
+def compiled(name, variant, optimizer=None):
     """The first stage, its model compiled with plain SGD: Adam hides a wrong scale."""
     keras.utils.set_random_seed(0)
     stage = next(stages(name, variant))
-    stage.model.compile(keras.optimizers.SGD(0.01), seed=3, **options)
+    stage.model.compile(optimizer or keras.optimizers.SGD(0.01), seed=3)
     return stage
 
 
@@ -67,7 +67,7 @@ def largest(left, right):
 
 @every_model
 def test_trains_its_networks_and_nothing_else(name, variant):
-    stage = compiled(name, variant)
+    stage = compiled(name, variant, "adam")  # which moves by the sign of the smallest slope
     model = stage.model
     moved = {id(v) for o in model.objectives.values() for v in o.variables}
     assert moved <= {id(v) for v in model.trainable_variables}
@@ -140,7 +140,7 @@ def test_names_are_unique_and_files_cite_their_paper():
     for path in files:
         text = importlib.import_module(f"zoo.{path.parent.name}.{path.stem}").__doc__
         assert re.search(r"\b(19|20)\d\d\b", text) and re.search(r"arXiv:\d|doi", text), path
-        assert re.search(r"\b(min|max)\b", text), f"{path} does not state its objective"
+        assert re.search(r"\b(min|max)(_|\b)", text), f"{path} does not state its objective"
         assert path.with_suffix(".md").exists(), f"{path} has no card"
 
 

@@ -3,6 +3,7 @@
 import json
 import os
 import pathlib
+import re
 import sys
 from typing import Annotated
 
@@ -49,9 +50,13 @@ def list_models(
     if as_json:
         print(json.dumps([entry._asdict() for entry in entries], indent=2))
         return
-    table = Table("model", "family", "what it is", "paper", box=None)
+    table = Table("model", "family", "what it is", "year", "paper", box=None)
     for entry in entries:
-        table.add_row(f"[bold]{entry.name}", entry.family, entry.title, entry.reference)
+        paper = re.search(r"arXiv:\S+?(?=[.,]?$)", entry.reference)
+        year = re.search(r"\b(?:19|20)\d\d\b", entry.reference)
+        table.add_row(
+            f"[bold]{entry.name}", entry.family, entry.title, year[0], paper[0] if paper else ""
+        )
     console.print(table)
 
 
@@ -82,7 +87,7 @@ def train(
     for key, value in (("epochs", epochs), ("batch_size", batch_size)):
         if value is not None:
             given[key] = value
-    recipe = _recipe(model)
+    recipe = zoo.find(model)
     from tfgen import training
     from tfgen.checkpoints import Diverged
 
@@ -175,7 +180,7 @@ def show_data(
     count: Annotated[int, typer.Option(help="How many.", min=1)] = 64,
     image_size: Annotated[int | None, typer.Option(help="Pixels.")] = None,
 ):
-    """Draws the first rows of a data set."""
+    """Draws rows of a data set, evenly spread over it."""
     from tfgen.data import load
 
     data = load(name, image_size)
@@ -214,11 +219,6 @@ def _deliver(model, data, to, out):
         sys.exit(1)
     console.print(export.table(report))
     console.print(f"verified and delivered: [bold]{out}")
-
-
-def _recipe(name):
-    """Finds a model; an unknown name is refused before TensorFlow is imported."""
-    return zoo.find(name)
 
 
 def _pair(setting):

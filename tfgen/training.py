@@ -3,6 +3,7 @@
 import contextlib
 import inspect
 import json
+import math
 import os
 import pathlib
 import platform
@@ -119,7 +120,8 @@ def train(recipe, folder, given=None, setup=None, *, steps=None, minutes=10.0, k
         folder: of the run.
         given: `{key: value}` for the recipe's arguments.
         setup: a `Setup`.
-        steps: stop after so many steps of the last stage; None for all epochs.
+        steps: stop each stage after so many steps, rounded up to those that run together; None
+            for all epochs.
         minutes: how long at most between two checkpoints.
         keep: how many checkpoints stay.
         verbose: of Keras' progress bar.
@@ -179,24 +181,27 @@ def open_run(folder, find):
 def _play(folder, number, stage, seed, steps, minutes, keep, verbose):
     """Trains one stage from where its newest checkpoint left it."""
     model, per_epoch = stage.model, stage.steps_per_epoch
-    total = min(stage.epochs * per_epoch, steps or sys.maxsize)
     _, rows, set_means = checkpoints.newest(folder / "checkpoints", model, number) or (
         None,
         [],
         None,
     )
     model.optimizer.hold = True  # moving averages stay apart until the last piece is done
+    # A divisor, as `fit` would run over the end of an epoch by what remains; the same one in every
+    # piece of a run, as it may change the last bit of a mean; and one by one on several machines,
+    # where Keras fails to run more.
+    most = 1 if "TF_CONFIG" in os.environ else stage.together
+    together = max(n for n in range(1, most + 1) if per_epoch % n == 0)
+    model.steps_per_execution = together
+    total = stage.epochs * per_epoch
+    if steps:
+        total = min(total, math.ceil(steps / together) * together)
     while (step := int(model.step.numpy())) < total:
         epoch, offset = divmod(step, per_epoch)
         if offset == 0 and epoch < total // per_epoch:  # many whole epochs
             end, count = total // per_epoch, per_epoch
         else:  # what is missing of this one
             end, count = epoch + 1, min((epoch + 1) * per_epoch, total) - step
-        # A divisor, as `fit` would run over the end of the epoch by what remains; and one by one
-        # on several machines, where Keras fails to run more.
-        together = 1 if "TF_CONFIG" in os.environ else stage.together
-        model.steps_per_execution = max(n for n in range(1, together + 1) if count % n == 0)
-        model.make_train_function(force=True)
         history = callbacks.History(folder / "history.csv", rows, per_epoch)
         saver = callbacks.Saver(
             folder / "checkpoints",
