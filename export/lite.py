@@ -7,7 +7,7 @@ from pathlib import Path
 import tensorflow as tf
 
 from export.errors import DeliveryError
-from export.quiet import quiet
+from tfgen.quiet import quiet
 
 
 def write(saved_model_path, path, endpoints):

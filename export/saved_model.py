@@ -7,7 +7,7 @@ takes and gives tensors by the names of their elements.
 import keras
 import tensorflow as tf
 
-from export.quiet import quiet
+from tfgen.quiet import quiet
 
 
 def trace(name, endpoint):

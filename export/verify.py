@@ -17,10 +17,10 @@ from ai_edge_litert.interpreter import Interpreter
 from rich.table import Table
 
 from export.errors import VerificationError
-from export.quiet import quiet
 from export.saved_model import trace
 from tfgen import random
 from tfgen.endpoint import SEEDS
+from tfgen.quiet import quiet
 
 # Of the scale of an output. Honest float32 is up to 4e-5 off, in a DCGAN of 19 million weights:
 # sums in another order, and noise by another logarithm and cosine. The smallest real fault,

@@ -87,7 +87,8 @@ def train(
     for key, value in (("epochs", epochs), ("batch_size", batch_size)):
         if value is not None:
             given[key] = value
-    recipe = zoo.find(model)
+    zoo.locate(model)  # an unknown name is told before TensorFlow is imported
+    _start_tensorflow()
     from tfgen import training
     from tfgen.checkpoints import Diverged
 
@@ -96,7 +97,7 @@ def train(
     run = run or pathlib.Path("runs") / f"{model}-{data.replace(':', '-').replace('/', '-')}"
     setup = training.Setup(data, image_size, seed, replicas, precision)
     try:
-        training.train(recipe, run, given, setup, steps=steps, minutes=minutes, keep=keep)
+        training.train(zoo.find(model), run, given, setup, steps=steps, minutes=minutes, keep=keep)
     except Diverged as error:
         errors.print(f"[red]tfgen:[/] training diverged: {error}", soft_wrap=True)
         sys.exit(1)
@@ -120,6 +121,7 @@ def sample(
     """Draws samples: the seeds SEED, SEED + 1, … give one each."""
     if out.suffix not in (".png", ".npy", ""):
         raise InputError(f"--out {out}: expected a .png, a .npy or a folder without a suffix")
+    _start_tensorflow()
     from tfgen import training
 
     model, data = training.open_run(run, zoo.find)
@@ -135,6 +137,7 @@ def export(
     out: Annotated[pathlib.Path | None, typer.Option(help="Folder; RUN/export.")] = None,
 ):
     """Writes the model for TensorFlow Serving and for devices, and checks each against Keras."""
+    _start_tensorflow()
     from tfgen import training
 
     model, data = training.open_run(run, zoo.find)
@@ -148,6 +151,7 @@ def quickstart(
     ),
 ):
     """Trains on real digits, draws samples, delivers and verifies: a few minutes."""
+    _start_tensorflow()
     from tfgen import training
 
     console.print("1. training a DCGAN on 1,797 real handwritten digits")
@@ -181,6 +185,7 @@ def show_data(
     image_size: Annotated[int | None, typer.Option(help="Pixels.")] = None,
 ):
     """Draws rows of a data set, evenly spread over it."""
+    _start_tensorflow()
     from tfgen.data import load
 
     data = load(name, image_size)
@@ -190,6 +195,16 @@ def show_data(
         f"{name}: {data.size} rows of {data.element.shape}, {len(data.classes)} classes: "
         f"[bold]{out}"
     )
+
+
+def _start_tensorflow():
+    """Imports TensorFlow, without what it says of devices that are not there."""
+    from tfgen.quiet import quiet
+
+    with quiet():
+        import tensorflow as tf
+
+        tf.config.list_physical_devices()
 
 
 def _write(element, rows, out, reals=None):

@@ -108,7 +108,9 @@ class Setup(NamedTuple):
 PRECISIONS = ("float32", "mixed_bfloat16", "mixed_float16")
 
 
-def train(recipe, folder, given=None, setup=None, *, steps=None, minutes=10.0, keep=3, verbose=1):
+def train(
+    recipe, folder, given=None, setup=None, *, steps=None, minutes=10.0, keep=3, verbose=None
+):
     """Trains a recipe into a run folder, or goes on with the run that is there.
 
     The folder gets `run.json`, `checkpoints/`, `samples/epoch_NNN.png`, `history.csv` and
@@ -124,7 +126,8 @@ def train(recipe, folder, given=None, setup=None, *, steps=None, minutes=10.0, k
             for all epochs.
         minutes: how long at most between two checkpoints.
         keep: how many checkpoints stay.
-        verbose: of Keras' progress bar.
+        verbose: as in `fit`: 1 for a bar, 2 for a line an epoch, 0 for silence; None for a bar on
+            a terminal and lines elsewhere.
 
     Returns:
         The model of the last stage, trained.
@@ -135,6 +138,8 @@ def train(recipe, folder, given=None, setup=None, *, steps=None, minutes=10.0, k
         KeyboardInterrupt: after Ctrl-C; the checkpoint of the last whole step is written.
     """
     folder, setup = pathlib.Path(folder), setup or Setup()
+    if verbose is None:
+        verbose = 1 if sys.stdout.isatty() else 2
     run = {"model": recipe.name, "settings": recipe.settings(given or {}), **setup._asdict()}
     _claim(folder, run)
     strategy = _strategy(setup.replicas)

@@ -5,6 +5,7 @@
 
 import ast
 import difflib
+import importlib
 import pathlib
 from typing import NamedTuple
 
@@ -37,20 +38,24 @@ def entries():
     return found
 
 
-def find(name):
-    """The `tfgen.training.Recipe` of a model.
+def locate(name):
+    """The path of a model's file.
 
     Raises:
         InputError: there is no such model; names the nearest ones.
     """
-    import importlib
-
-    from tfgen.training import Recipe
-
     known = paths()
     if name not in known:
         near = difflib.get_close_matches(name, known, n=3)
         hint = f"did you mean {' or '.join(near)}?" if near else f"there are {', '.join(known)}"
         raise InputError(f"there is no model {name!r}: {hint}")
-    module = importlib.import_module(f"zoo.{known[name].parent.name}.{name}")
-    return Recipe(name, module.recipe)
+    return known[name]
+
+
+def find(name):
+    """The `tfgen.training.Recipe` of a model; raises as `locate` does."""
+    family = locate(name).parent.name
+
+    from tfgen.training import Recipe
+
+    return Recipe(name, importlib.import_module(f"zoo.{family}.{name}").recipe)
