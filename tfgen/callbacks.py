@@ -12,6 +12,7 @@ import tensorflow as tf
 
 from tfgen import checkpoints, figures, files
 from tfgen.checkpoints import Diverged
+from tfgen.endpoint import draw
 
 
 class Guard(keras.callbacks.Callback):
@@ -70,7 +71,7 @@ class Samples(keras.callbacks.Callback):
     def on_train_begin(self, logs=None):
         endpoint = self.model.endpoints["sample"]
         self.element = endpoint.outputs[0]
-        self.sample = tf.function(lambda seeds: endpoint(seeds=seeds)[self.element.name])
+        self.sample = tf.function(lambda seeds: draw(endpoint, seeds))
         self.writer = tf.summary.create_file_writer(str(self.events))
 
     def on_epoch_end(self, epoch, logs=None):

@@ -114,6 +114,7 @@ def sample(
     run: Run,
     count: Annotated[int, typer.Option(help="How many samples.", min=1)] = 64,
     seed: Annotated[int, typer.Option(help="Of the first; the others count on from it.")] = 0,
+    label: Annotated[int | None, typer.Option(help="A class, for models that have them.")] = None,
     out: Annotated[
         pathlib.Path, typer.Option(help="A .png for a grid, a .npy, or a folder.")
     ] = pathlib.Path("samples.png"),
@@ -125,7 +126,7 @@ def sample(
     from tfgen import training
 
     model, data = training.open_run(run, zoo.find)
-    rows, element = training.samples(model, count, seed)
+    rows, element = training.samples(model, count, seed, label)
     _write(element, rows, out, training.background(data))
     console.print(f"{count} samples: [bold]{out}")
 

@@ -6,6 +6,8 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
+from tfgen.errors import InputError
+
 
 class Element(NamedTuple):
     """One row of a tensor: its name, shape, dtype and range (both ends included)."""
@@ -24,6 +26,11 @@ class Element(NamedTuple):
 SEEDS = Element("seeds", (), "int32", -(2**31), 2**31 - 1)
 
 
+def labels(classes):
+    """The `Element` of labels 0 .. classes - 1."""
+    return Element("labels", (), "int32", 0, classes - 1)
+
+
 class Endpoint(NamedTuple):
     """A function of a model: `{name: tensor [N, ...]} -> {name: tensor [N, ...]}`.
 
@@ -40,3 +47,27 @@ class Endpoint(NamedTuple):
         values = self.function(*(tensors[element.name] for element in self.inputs))
         values = values if isinstance(values, tuple) else (values,)
         return {e.name: value for e, value in zip(self.outputs, values, strict=True)}
+
+
+def draw(endpoint, seeds, label=None):
+    """Runs a `sample` endpoint.
+
+    Args:
+        endpoint: an `Endpoint` whose inputs are "seeds" and, where there are classes, "labels".
+        seeds: int32 `[N]`.
+        label: an int, the class of all rows; None for the classes in turn: 0, 1, 2, …
+
+    Returns:
+        The first output, `[N, ...]`.
+
+    Raises:
+        InputError: a label where there are no classes, or one that is none of them.
+    """
+    inputs, classes = {"seeds": seeds}, [e for e in endpoint.inputs if e.name == "labels"]
+    if label is not None and not (classes and 0 <= label <= classes[0].high):
+        known = f"its labels are 0 to {classes[0].high}" if classes else "this model has no classes"
+        raise InputError(f"label {label}: {known}")
+    if classes:
+        turn = tf.range(tf.shape(seeds)[0]) % (classes[0].high + 1)
+        inputs["labels"] = turn if label is None else tf.fill(tf.shape(seeds), label)
+    return endpoint(**inputs)[endpoint.outputs[0].name]

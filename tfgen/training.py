@@ -19,6 +19,7 @@ import tensorflow as tf
 
 from tfgen import callbacks, checkpoints, files
 from tfgen.data import Data, load
+from tfgen.endpoint import draw
 from tfgen.errors import InputError
 from tfgen.model import GenerativeModel
 
@@ -359,25 +360,27 @@ def _is_chief():
     return task.get("type") == "chief" or task["index"] == 0
 
 
-def samples(model, count, seed=0, rows=256):
+def samples(model, count, seed=0, label=None, rows=250):
     """Draws from a model's `sample` endpoint, in portions of `rows`.
 
     Args:
         model: a `GenerativeModel`.
         count: how many.
         seed: int; the seeds are seed, seed + 1, …, so a larger count only adds to a smaller one.
+        label: an int, the class of all; None for the classes in turn, where there are some.
+        rows: of a portion; a multiple of the number of classes.
 
     Returns:
         `(float32 [count, ...], their Element)`.
 
     Raises:
-        InputError: the model has no `sample` endpoint.
+        InputError: the model has no `sample` endpoint, or not this label.
     """
     if "sample" not in model.endpoints:
         raise InputError(f"this model samples nothing: it offers {', '.join(model.endpoints)}")
     endpoint = model.endpoints["sample"]
     element = endpoint.outputs[0]
-    draw = tf.function(lambda seeds: endpoint(seeds=seeds)[element.name], reduce_retracing=True)
+    run = tf.function(lambda seeds: draw(endpoint, seeds, label), reduce_retracing=True)
     seeds = np.arange(seed, seed + count, dtype=np.int32)
-    portions = [draw(seeds[i : i + rows]).numpy() for i in range(0, count, rows)]
+    portions = [run(seeds[i : i + rows]).numpy() for i in range(0, count, rows)]
     return np.concatenate(portions), element
