@@ -380,7 +380,9 @@ def samples(model, count, seed=0, label=None, rows=250):
         raise InputError(f"this model samples nothing: it offers {', '.join(model.endpoints)}")
     endpoint = model.endpoints["sample"]
     element = endpoint.outputs[0]
-    run = tf.function(lambda seeds: draw(endpoint, seeds, label), reduce_retracing=True)
+    run = tf.function(
+        lambda seeds: draw(endpoint, seeds, label), reduce_retracing=True, autograph=False
+    )
     seeds = np.arange(seed, seed + count, dtype=np.int32)
     portions = [run(seeds[i : i + rows]).numpy() for i in range(0, count, rows)]
     return np.concatenate(portions), element
