@@ -11,11 +11,11 @@ setup(
     license="Apache-2.0",
     packages=find_packages(include=["tfgen*", "zoo*", "export*"]),
     package_data={"zoo": ["*/*.md"]},
-    python_requires=">=3.10,<3.14",
+    python_requires=">=3.11,<3.14",
     # The versions that are tested together stand in requirements.txt.
     install_requires=[
-        "tensorflow>=2.20,<3",
-        "keras>=3.12,<4",
+        "tensorflow>=2.21,<3",
+        "keras>=3.15,<4",
         "tensorflow-probability>=0.25",
         "tf-keras>=2.20",  # tensorflow-probability imports it and does not say so
         "tensorflow-datasets>=4.9.9",

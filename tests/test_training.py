@@ -210,11 +210,20 @@ def test_other_settings_are_refused_with_the_difference(tmp_path):
         ({"latent": 3}, r"vae has no 'latent': its recipe takes pixels='bernoulli', .*latent_dim"),
         ({"latent_dim": "many"}, "latent_dim='many' is no int; the default is 20"),
         ({"pixels": "poisson"}, "pixels='poisson' is not one of bernoulli, gaussian"),
+        ({"batch_size": 0}, "batch_size=0 is out of range; the default is 100"),
+        ({"learning_rate": "nan"}, "learning_rate=nan is out of range"),
+        ({"batch_size": 10_000}, "10000"),
     ],
 )
 def test_settings_are_checked(tmp_path, given, message):
     with pytest.raises(InputError, match=message):
         small(tmp_path / "run", given)
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_batch_that_replicas_cannot_share_is_refused(tmp_path):
+    with pytest.raises(InputError, match="batch_size=25 cannot be shared equally by 2 replicas"):
+        small(tmp_path / "run", {"batch_size": 25}, setup=Setup(replicas=2))
 
 
 class Exploding(zoo.find("vae").function.__globals__["VAE"]):

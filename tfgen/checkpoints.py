@@ -77,7 +77,7 @@ def newest(folder, model, stage=0):
     A damaged one is told by a warning, and the one before it is used.
 
     Returns:
-        `(path, rows, set_means)`, or None where there is no checkpoint yet.
+        What `restore` gives, or None where there is no checkpoint yet.
 
     Raises:
         InputError: there are checkpoints, and all are damaged.
@@ -85,7 +85,7 @@ def newest(folder, model, stage=0):
     found = paths(folder, stage)
     for path in found:
         try:
-            return path, *restore(path, model)
+            return restore(path, model)
         except (zipfile.BadZipFile, OSError, ValueError, KeyError, EOFError) as error:
             warnings.warn(f"checkpoint {path} is damaged and is passed over: {error}", stacklevel=2)
     if found:

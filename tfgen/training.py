@@ -142,13 +142,20 @@ def train(
     if verbose is None:
         verbose = 1 if sys.stdout.isatty() else 2
     run = {"model": recipe.name, "settings": recipe.settings(given or {}), **setup._asdict()}
-    _claim(folder, run)
+    _check(folder, run)
     strategy = _strategy(setup.replicas)
     data = load(setup.data, setup.image_size)
     with _policy(setup.precision), strategy.scope():
         keras.utils.set_random_seed(setup.seed)
         for number, stage in enumerate(recipe.function(data, **run["settings"])):
+            if stage.batch_size % strategy.num_replicas_in_sync:
+                raise InputError(
+                    f"batch_size={stage.batch_size} cannot be shared equally by "
+                    f"{strategy.num_replicas_in_sync} replicas: give a multiple"
+                )
             model = stage.compile(seed=setup.seed)
+            if _is_chief() and not (folder / "run.json").exists():
+                files.write_json(folder / "run.json", run | _origin())
             _play(folder, number, stage, setup.seed, steps, minutes, keep, verbose)
             model.optimizer.hold = False
             model.optimizer.finalize_variable_values(None)
@@ -187,11 +194,8 @@ def open_run(folder, find):
 def _play(folder, number, stage, seed, steps, minutes, keep, verbose):
     """Trains one stage from where its newest checkpoint left it."""
     model, per_epoch = stage.model, stage.steps_per_epoch
-    _, rows, set_means = checkpoints.newest(folder / "checkpoints", model, number) or (
-        None,
-        [],
-        None,
-    )
+    found = checkpoints.newest(folder / "checkpoints", model, number)
+    rows, set_means = found or ([], None)
     model.optimizer.hold = True  # moving averages stay apart until the last piece is done
     # A divisor, as `fit` would run over the end of an epoch by what remains; the same one in every
     # piece of a run, as it may change the last bit of a mean; and one by one on several machines,
@@ -253,18 +257,16 @@ def background(data):
     return data.rows("train", 1000)[0] if len(data.element.shape) == 1 else None
 
 
-def _claim(folder, run):
-    """Makes the folder the run's, or checks that it is.
+def _check(folder, run):
+    """Checks that a folder is free or holds this run.
 
     Raises:
         InputError: the folder's run has other settings, or the folder holds something else.
     """
     before = _read_run(folder)
     if before is None:
-        if _is_chief():
-            if folder.exists() and any(folder.iterdir()):
-                raise InputError(f"{folder} is not empty and is no run: choose another folder")
-            files.write_json(folder / "run.json", run | _origin())
+        if _is_chief() and folder.exists() and any(folder.iterdir()):
+            raise InputError(f"{folder} is not empty and is no run: choose another folder")
         return
     now, then = ({**r["settings"], **r} for r in (json.loads(json.dumps(run)), before))
     keys = [key for key in now if key != "settings" and now[key] != then.get(key)]
@@ -299,18 +301,17 @@ def _origin():
 
 
 def _read(model, key, value, default):
-    """A setting in the type of its default."""
+    """A setting in the type of its default, and positive where the default is."""
+    kind = type(default)
     try:
-        if isinstance(default, bool):
-            return {"true": True, "false": False}[str(value).lower()]
-        if isinstance(default, int):
-            return int(value)
-        return type(default)(value)
+        value = {"true": True, "false": False}[str(value).lower()] if kind is bool else kind(value)
     except (KeyError, ValueError):
-        kind = type(default).__name__
-        raise InputError(
-            f"{model}: {key}={value!r} is no {kind}; the default is {default!r}"
-        ) from None
+        value = f"{value!r} is no {kind.__name__}"
+        raise InputError(f"{model}: {key}={value}; the default is {default!r}") from None
+    least = 1 if kind is int else 0
+    if kind in (int, float) and default >= least and not least <= value < math.inf:
+        raise InputError(f"{model}: {key}={value!r} is out of range; the default is {default!r}")
+    return value
 
 
 @contextlib.contextmanager
