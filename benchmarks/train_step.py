@@ -209,9 +209,13 @@ def by_torch(name, steps):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
     parser.add_argument("--rounds", type=int, default=7)
-    rounds = parser.parse_args().rounds
+    parser.add_argument("--only", choices=list(GIVEN), help="one model instead of both")
+    options = parser.parse_args()
+    rounds = options.rounds
     table = Table("step", "seconds", "ratio", box=None, title=f"least of {rounds} rounds")
-    for name, steps in (("dcgan", 20), ("vae", 200)):
+    for name, steps in {"dcgan": 20, "vae": 200}.items():
+        if options.only not in (None, name):
+            continue
         runs = {
             "hand-written tf.function": by_hand(name, steps),
             "fit, 10 steps together": under_fit(name, steps, 10),

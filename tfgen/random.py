@@ -44,7 +44,7 @@ def threefry(key, counter):
 class _Here(threading.local):
     """Where training is. Local to a thread, because each replica is traced in its own."""
 
-    seed, step, calls = 0, 0, 0
+    seed, step, calls, training = 0, 0, 0, False
 
 
 _here = _Here()
@@ -61,6 +61,7 @@ def place(seed, step, testing=False):
     """
     before = vars(_here).copy()
     _here.seed, _here.step, _here.calls = seed, step, 512 if testing else 0
+    _here.training = True
     try:
         yield
     finally:
@@ -99,7 +100,7 @@ def bits(seeds, count, stream=0):
     Args:
         seeds: int32 `[N]`, or `[N, 2]` for keys of 64 bits, as `fresh` gives them.
         count: how many words a row, a Python int.
-        stream: a Python int; other streams of the same seeds are independent.
+        stream: an int or an int32 scalar tensor; other streams of the same seeds are independent.
 
     Returns:
         int32 `[N, count]`, every bit uniform.
@@ -118,10 +119,19 @@ def uniform(seeds, shape, stream=0):
 
     `seeds` and `stream` as in `bits`.
     """
-    words = bits(seeds, math.prod(shape), stream)
+    draw = _fused if _here.training else _uniform
+    return tf.reshape(draw(seeds, math.prod(shape), tf.convert_to_tensor(stream)), [-1, *shape])
+
+
+def _uniform(seeds, count, stream):
+    words = bits(seeds, count, stream)
     # 23 bits and a half are exact in float32, so neither 0 nor 1 comes out.
-    values = (tf.cast(_shift_right(words, 9), tf.float32) + 0.5) * 2.0**-23
-    return tf.reshape(values, [-1, *shape])
+    return (tf.cast(_shift_right(words, 9), tf.float32) + 0.5) * 2.0**-23
+
+
+# In training XLA makes one loop of the 120 operators, in a ninth of the time and of the same bits;
+# what is exported cannot contain it.
+_fused = tf.function(_uniform, jit_compile=True, autograph=False)
 
 
 def normal(seeds, shape, stream=0):

@@ -1,0 +1,109 @@
+"""The shape of the house, read from its imports: arrows run one way and in no circle."""
+
+import ast
+import graphlib
+import importlib.util
+import pathlib
+
+import pytest
+
+ROOT = pathlib.Path(__file__).parents[1]
+PACKAGES = ("tfgen", "zoo", "export")
+DOORS = ("tfgen.cli", "tfgen.__main__")
+
+
+def name(path):
+    parts = path.relative_to(ROOT).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+TREES = {
+    name(path): ast.parse(path.read_text())
+    for package in PACKAGES
+    for path in (ROOT / package).rglob("*.py")
+}
+
+
+def homes(module):
+    """`{name: module}` of the names that a package brings when they are first used."""
+    for node in TREES[module].body:
+        if isinstance(node, ast.Assign) and node.targets[0].id == "_HOMES":
+            return {key: f"{module}.{home}" for key, home in ast.literal_eval(node.value).items()}
+    return {}
+
+
+def targets(module, node):
+    """The modules of this project that an import statement names."""
+    if isinstance(node, ast.Import):
+        found = [alias.name for alias in node.names]
+    else:
+        base = node.module or ""
+        if node.level:
+            package = module if (ROOT / module.replace(".", "/")).is_dir() else module + "."
+            base = importlib.util.resolve_name("." * node.level + base, package.rpartition(".")[0])
+        found = []
+        for alias in node.names:
+            within = f"{base}.{alias.name}"
+            lazy = homes(base).get(alias.name, base) if base in TREES else base
+            found.append(within if within in TREES else lazy)
+    return {target for target in found if target.split(".")[0] in PACKAGES}
+
+
+def statements(tree, lazy):
+    """Import statements: all, or those that run when the module is imported."""
+    for node in ast.iter_child_nodes(tree):
+        if isinstance(node, ast.Import | ast.ImportFrom):
+            yield node
+        elif lazy or not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda):
+            yield from statements(node, lazy)
+
+
+def imports(module, lazy=True):
+    found = (targets(module, node) for node in statements(TREES[module], lazy))
+    return set().union(*found)
+
+
+def test_the_imports_are_seen():
+    assert len(TREES) > 25 and {"tfgen.model", "zoo.adversarial.gan", "export.lite"} <= set(TREES)
+    assert imports("zoo.adversarial.dcgan") >= {"zoo.adversarial.gan", "tfgen.training"}
+    assert "tfgen.data.data" in imports("tfgen.training")  # through a lazy name
+    assert {"tfgen.training", "export"} <= imports("tfgen.cli")  # within functions
+    assert "tfgen.training" not in imports("tfgen.cli", lazy=False)
+
+
+@pytest.mark.parametrize("module", TREES)
+def test_arrows_run_one_way(module):
+    allowed = {
+        "tfgen": PACKAGES if module in DOORS else ("tfgen",),
+        "zoo": ("zoo", "tfgen"),
+        "export": ("export", "tfgen"),
+    }[module.split(".")[0]]
+    wrong = {target for target in imports(module) if target.split(".")[0] not in allowed}
+    assert not wrong, f"{module} imports {wrong}"
+
+
+def test_nobody_imports_the_front_door():
+    assert {module for module in TREES if "tfgen.cli" in imports(module)} == {"tfgen.__main__"}
+
+
+def test_there_is_no_circle():
+    graph = {module: imports(module, lazy=False) - {module} for module in TREES}
+    graphlib.TopologicalSorter(graph).prepare()  # raises CycleError, which names the circle
+
+
+@pytest.mark.parametrize("module", [module for module, tree in TREES.items() if tree.body])
+def test_every_module_says_what_it_is(module):
+    text = ast.get_docstring(TREES[module])
+    assert text, f"{module} has no docstring"
+    assert text.splitlines()[0].rstrip().endswith((".", "`", ":")), f"{module}: {text!r}"
+
+
+def test_the_front_door_imports_tensorflow_only_where_it_is_needed():
+    heavy = {"tensorflow", "keras", "tensorflow_probability", "matplotlib", "sklearn", "numpy"}
+    quick = ["tfgen.cli"]  # and all that it imports
+    for module in quick:
+        for node in statements(TREES[module], lazy=False):
+            names = [a.name for a in node.names] if isinstance(node, ast.Import) else [node.module]
+            assert not {n.split(".")[0] for n in names if n} & heavy, f"{module} imports {names}"
+        quick += imports(module, lazy=False) - set(quick)
+    assert "zoo" in quick
