@@ -27,7 +27,7 @@ TREES = {
 def homes(module):
     """`{name: module}` of the names that a package brings when they are first used."""
     for node in TREES[module].body:
-        if isinstance(node, ast.Assign) and node.targets[0].id == "_HOMES":
+        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "_HOMES":
             return {key: f"{module}.{home}" for key, home in ast.literal_eval(node.value).items()}
     return {}
 

@@ -107,6 +107,8 @@ def test_list_as_json(tfgen):
         (["train", "vae", "nothing=1"], ["'nothing'", "latent_dim=20", "learning_rate=0.001"]),
         (["train", "vae", "latent_dim"], ["'latent_dim' is no key=value"]),
         (["train", "vae", "latent_dim=two"], ["latent_dim='two' is no int"]),
+        (["train", "vae", "--epochs", "0"], ["epochs=0 is out of range"]),
+        (["train", "vae", "learning_rate=nan"], ["learning_rate=nan is out of range"]),
         (["train", "vae", "pixels=poisson"], ["'poisson'", "bernoulli, gaussian"]),
         (["train", "vae", "--batch-size", "5000"], ["5000", "1618"]),
         (["train", "vae", "--data", "mnits"], ["'mnits'", "Did you mean 'mnist'"]),
@@ -148,7 +150,8 @@ def test_options_that_typer_refuses(tfgen, trained):
 
 def test_train_leaves_a_run_and_goes_on_with_it(tfgen, trained):
     made = {path.name for path in trained.iterdir()}
-    assert made == {"run.json", "history.csv", "samples", "checkpoints", "events"}
+    pictures = {"samples", "losses.png"}
+    assert made == {"run.json", "history.csv", "checkpoints", "events"} | pictures
     history = (trained / "history.csv").read_text()
     assert [line.split(",")[0] for line in history.splitlines()] == ["epoch", "1"]
     again = tfgen("train", "vae", *TINY, "--run", trained)

@@ -37,8 +37,7 @@ def main():
     try:
         app()
     except InputError as error:
-        errors.print(f"[red]tfgen:[/] {error}", highlight=False, soft_wrap=True)
-        sys.exit(2)
+        _fail(error, 2)
 
 
 @app.command("list")
@@ -99,14 +98,11 @@ def train(
     try:
         training.train(zoo.find(model), run, given, setup, steps=steps, minutes=minutes, keep=keep)
     except Diverged as error:
-        errors.print(f"[red]tfgen:[/] training diverged: {error}", soft_wrap=True)
-        sys.exit(1)
+        _fail(f"training diverged: {error}", 1)
     except KeyboardInterrupt:
-        console.print(
-            f"\nstopped and saved in {run}: the same command goes on from here", soft_wrap=True
-        )
+        _say(f"\nstopped and saved in {run}: the same command goes on from here")
         sys.exit(130)
-    console.print(f"trained: [bold]{run}[/] (samples/, history.csv, events/, checkpoints/)")
+    _say(f"trained: {run} (samples/, losses.png, history.csv, events/, checkpoints/)")
 
 
 @app.command()
@@ -128,7 +124,7 @@ def sample(
     model, data = training.open_run(run, zoo.find)
     rows, element = training.samples(model, count, seed, label)
     _write(element, rows, out, training.background(data))
-    console.print(f"{count} samples: [bold]{out}")
+    _say(f"{count} samples: {out}")
 
 
 @app.command()
@@ -155,15 +151,15 @@ def quickstart(
     _start_tensorflow()
     from tfgen import training
 
-    console.print("1. training a DCGAN on 1,797 real handwritten digits")
+    _say("1. training a DCGAN on 1,797 real handwritten digits")
     recipe, setup = zoo.find("dcgan"), training.Setup("digits", image_size=16)
     given = {"width": 32, "epochs": 60, "batch_size": 64, "latent_dim": 32}
     model = training.train(recipe, folder, given, setup)
     rows, element = training.samples(model, 64, seed=0)
     _write(element, rows, folder / "samples.png")
-    console.print(f"2. what it makes of the seeds 0 to 63: [bold]{folder / 'samples.png'}")
+    _say(f"2. what it makes of the seeds 0 to 63: {folder / 'samples.png'}")
     model, data = training.open_run(folder, zoo.find)
-    console.print("3. delivering it, each endpoint compared with Keras")
+    _say("3. delivering it, each endpoint compared with Keras")
     _deliver(model, data, "saved_model,lite", folder / "export")
 
 
@@ -192,10 +188,18 @@ def show_data(
     data = load(name, image_size)
     rows, _ = data.rows("train", count)
     _write(data.element, rows, out)
-    console.print(
-        f"{name}: {data.size} rows of {data.element.shape}, {len(data.classes)} classes: "
-        f"[bold]{out}"
-    )
+    shape, classes = data.element.shape, len(data.classes)
+    _say(f"{name}: {data.size} rows of {shape}, {classes} classes: {out}")
+
+
+def _say(text):
+    """Prints text as it is: a path may hold brackets, and is to be copied in one piece."""
+    console.print(text, markup=False, highlight=False, emoji=False, soft_wrap=True)
+
+
+def _fail(text, code):
+    errors.print(f"tfgen: {text}", markup=False, highlight=False, emoji=False, soft_wrap=True)
+    sys.exit(code)
 
 
 def _start_tensorflow():
@@ -209,7 +213,7 @@ def _start_tensorflow():
 
 
 def _write(element, rows, out, reals=None):
-    """Rows as a .npy, as one picture (.png), or as a picture each in a folder that is new."""
+    """Rows as a .npy, as one picture (.png), or as a picture each, pixel by pixel, in a folder."""
     from tfgen import figures, files
 
     if out.suffix == ".npy":
@@ -219,9 +223,11 @@ def _write(element, rows, out, reals=None):
             np.save(temporary, rows)
     elif out.suffix == ".png":
         figures.save(figures.draw(element, rows, reals), out)
+    elif len(element.shape) != 3:
+        raise InputError(f"--out {out}: points are no pictures; give a .png or a .npy")
     else:
         for i, row in enumerate(rows):
-            figures.save(figures.draw(element, row[None], reals), out / f"{i:05d}.png")
+            figures.save(figures.picture(row), out / f"{i:05d}.png")
 
 
 def _deliver(model, data, to, out):
@@ -231,10 +237,9 @@ def _deliver(model, data, to, out):
     try:
         report = export.deliver(model, images, out, tuple(to.split(",")))
     except export.DeliveryError as error:
-        errors.print(f"[red]tfgen:[/] nothing was delivered: {error}", soft_wrap=True)
-        sys.exit(1)
+        _fail(f"nothing was delivered: {error}", 1)
     console.print(export.table(report))
-    console.print(f"verified and delivered: [bold]{out}")
+    _say(f"verified and delivered: {out}")
 
 
 def _pair(setting):

@@ -41,19 +41,12 @@ def grid(images, columns=None, scale=None):
     Raises:
         InputError: another shape or dtype, no image, or a value that is not finite.
     """
-    images = np.asarray(images)
-    if images.ndim != 4 or images.shape[-1] not in (1, 3) or images.dtype.kind in "iub":
-        raise InputError(
-            f"A grid takes float images [N, H, W, 1 or 3] in [-1, 1], not {images.dtype} "
-            f"{list(images.shape)}."
-        )
-    images = _finite(images)
-    count, height, width, channels = images.shape
+    levels = _levels(images)
+    count, height, width, channels = levels.shape
     columns = columns or min(count, math.ceil(math.sqrt(count * height / width)))
     rows = math.ceil(count / columns)
     scale = scale or max(1, SIDE // max(columns * width, rows * height))
 
-    levels = np.rint((np.clip(images, -1, 1) + 1) * 127.5).astype("uint8")
     levels = levels.repeat(scale, axis=1).repeat(scale, axis=2)
     high, wide = height * scale + GAP, width * scale + GAP  # of a cell
     canvas = np.full([rows * high + GAP, columns * wide + GAP, channels], 255, "uint8")
@@ -61,6 +54,22 @@ def grid(images, columns=None, scale=None):
         top, left = i // columns * high + GAP, i % columns * wide + GAP
         canvas[top : top + height * scale, left : left + width * scale] = image
     return Image.fromarray(canvas[..., 0] if channels == 1 else canvas)
+
+
+def picture(image):
+    """One image, pixel by pixel: float `[H, W, C]` in [-1, 1] -> `PIL.Image`; raises as `grid`."""
+    levels = _levels(np.asarray(image)[None])[0]
+    return Image.fromarray(levels[..., 0] if levels.shape[-1] == 1 else levels)
+
+
+def _levels(images):
+    images = np.asarray(images)
+    if images.ndim != 4 or images.shape[-1] not in (1, 3) or images.dtype.kind in "iub":
+        raise InputError(
+            f"A grid takes float images [N, H, W, 1 or 3] in [-1, 1], not {images.dtype} "
+            f"{list(images.shape)}."
+        )
+    return np.rint((np.clip(_finite(images), -1, 1) + 1) * 127.5).astype("uint8")
 
 
 def scatter(points, reals=None):
@@ -142,7 +151,7 @@ def curves(history):
         axes.set_title(panel, fontsize="medium", loc="left")
         axes.xaxis.get_major_locator().set_params(integer=True)
         axes.grid(alpha=0.3)
-        axes.legend()
+        axes.legend(loc="upper right", framealpha=0.5)
     axes.set_xlabel("epoch")
     return _image(figure)
 

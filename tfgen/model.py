@@ -74,7 +74,7 @@ class GenerativeModel(keras.Model):
     @property
     def objectives(self):
         """`{name: Objective}`, played in this order at every step."""
-        raise NotImplementedError  # unfinished only in a child that forgot it
+        raise NotImplementedError
 
     @property
     def endpoints(self):

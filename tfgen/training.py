@@ -17,7 +17,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tfgen import callbacks, checkpoints, files
+from tfgen import callbacks, checkpoints, figures, files
 from tfgen.data import Data, load
 from tfgen.endpoint import draw
 from tfgen.errors import InputError
@@ -114,9 +114,9 @@ def train(
 ):
     """Trains a recipe into a run folder, or goes on with the run that is there.
 
-    The folder gets `run.json`, `checkpoints/`, `samples/epoch_NNN.png`, `history.csv` and
-    `events/` for TensorBoard. A run that was stopped or killed ends with the same bits as one
-    that was not, when the same call is made again.
+    The folder gets `run.json`, `checkpoints/`, `samples/epoch_NNN.png`, `history.csv`,
+    `losses.png` at the end, and `events/` for TensorBoard. A run that was stopped or killed ends
+    with the same bits as one that was not, when the same call is made again.
 
     Args:
         recipe: a `Recipe`, as `zoo.find` gives it.
@@ -242,6 +242,10 @@ def _play(folder, number, stage, seed, steps, minutes, keep, verbose):
         finally:
             saver.release()
         rows, set_means = history.rows, None
+    if rows and _is_chief():
+        terms = [term for term in rows[0] if "/" in term]
+        curves = figures.curves({term: [row[term] for row in rows] for term in terms})
+        figures.save(curves, folder / "losses.png")
 
 
 def _pictures(folder, stage):

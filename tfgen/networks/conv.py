@@ -28,6 +28,11 @@ def heights(size):
     return tuple(sizes)
 
 
+def fresh(initializer):
+    """A copy with a seed of its own: Keras' initializers give the same numbers at each call."""
+    return keras.initializers.get(initializer).clone()
+
+
 def batch_norm():
     """Batch normalization over all replicas, so that two with half a batch each equal one."""
     several = tf.distribute.get_strategy().num_replicas_in_sync > 1
@@ -51,16 +56,18 @@ def generator(inputs, image, width, initializer="glorot_uniform", name="generato
     channels = [width * 2**i for i in reversed(range(len(sizes) - 1))]
     x = entry = keras.Input(inputs)
     x = keras.layers.Dense(
-        sizes[0] ** 2 * channels[0], use_bias=False, kernel_initializer=initializer
+        sizes[0] ** 2 * channels[0], use_bias=False, kernel_initializer=fresh(initializer)
     )(x)
     x = keras.layers.Reshape([sizes[0], sizes[0], channels[0]])(x)
     x = keras.layers.ReLU()(batch_norm()(x))
     for filters in channels[1:]:
         x = keras.layers.Conv2DTranspose(
-            filters, KERNEL, 2, "same", use_bias=False, kernel_initializer=initializer
+            filters, KERNEL, 2, "same", use_bias=False, kernel_initializer=fresh(initializer)
         )(x)
         x = keras.layers.ReLU()(batch_norm()(x))
-    x = keras.layers.Conv2DTranspose(image[2], KERNEL, 2, "same", kernel_initializer=initializer)(x)
+    x = keras.layers.Conv2DTranspose(
+        image[2], KERNEL, 2, "same", kernel_initializer=fresh(initializer)
+    )(x)
     x = keras.layers.Activation("linear", dtype="float32")(x)
     return keras.Model(entry, x, name=name)
 
@@ -80,9 +87,9 @@ def discriminator(image, outputs, width, initializer="glorot_uniform", name="dis
     x = entry = keras.Input(image)
     for i in range(len(heights(image[0])) - 1):
         x = keras.layers.Conv2D(
-            width * 2**i, KERNEL, 2, "same", use_bias=i == 0, kernel_initializer=initializer
+            width * 2**i, KERNEL, 2, "same", use_bias=i == 0, kernel_initializer=fresh(initializer)
         )(x)
         x = keras.layers.LeakyReLU(0.2)(x if i == 0 else batch_norm()(x))
     x = keras.layers.Flatten()(x)
-    x = keras.layers.Dense(outputs, kernel_initializer=initializer, dtype="float32")(x)
+    x = keras.layers.Dense(outputs, kernel_initializer=fresh(initializer), dtype="float32")(x)
     return keras.Model(entry, x, name=name)

@@ -4,6 +4,8 @@ import math
 
 import keras
 
+from tfgen.networks.conv import fresh
+
 
 def mlp(inputs, outputs, hidden, activation="relu", initializer="glorot_uniform", name="mlp"):
     """Layers of `hidden` units between two shapes.
@@ -17,10 +19,14 @@ def mlp(inputs, outputs, hidden, activation="relu", initializer="glorot_uniform"
     Returns:
         A `keras.Model` from `[N, *inputs]` to `[N, *outputs]`.
     """
+
+    def dense(units, **options):
+        return keras.layers.Dense(units, kernel_initializer=fresh(initializer), **options)
+
     x = entry = keras.Input(inputs)
     x = keras.layers.Flatten()(x)
     for width in hidden:
-        x = keras.layers.Dense(width, activation=activation, kernel_initializer=initializer)(x)
-    x = keras.layers.Dense(math.prod(outputs), kernel_initializer=initializer, dtype="float32")(x)
+        x = dense(width, activation=activation)(x)
+    x = dense(math.prod(outputs), dtype="float32")(x)
     x = keras.layers.Reshape(outputs, dtype="float32")(x)
     return keras.Model(entry, x, name=name)
