@@ -35,9 +35,13 @@ class Autoencoder(GenerativeModel):
     def reconstruct(self, rows):
         return self.decoder(self.encoder(rows))
 
+    def latents(self, seeds):
+        """Random codes, float32 `[N, D]`, from int32 seeds."""
+        return random.normal(seeds, self.decoder.input_shape[1:])
+
     def sample(self, seeds):
         """Decodes random codes: not a model of the data, only a look at what codes mean."""
-        return self.decoder(random.normal(seeds, self.decoder.input_shape[1:]))
+        return self.decoder(self.latents(seeds))
 
     def call(self, rows):
         return self.reconstruct(rows)
