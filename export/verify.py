@@ -32,7 +32,8 @@ LITE = {"none": (TOLERANCE, 0.9), "float16": (5e-2, 0.45)}
 COUNT = 10  # rows: the classes of most labels
 FREE = 32  # at least, where an element's size is free
 SMALL_AND_LARGE = (0, 1, -1, 7, 2**31 - 1, -(2**31), 1234567890, -987654321, 65536, 42)
-ANY_BYTES = 4096  # an index and a header beside the weights
+ANY_BYTES = 4096  # an index and a header beside the weights,
+ENTRY_BYTES = 256  # and an entry for each of them
 GRAPH_BYTES = 2**20  # of one endpoint: operators, and constants such as the counters of noise
 
 
@@ -114,7 +115,7 @@ def verify(endpoints, images=None, saved_model=None, lite=None, quantize="none",
             "saved_model",
             _size(Path(saved_model) / "variables"),
             sizes["weights"],
-            1.1 * sizes["weights"] + ANY_BYTES,
+            1.1 * sizes["weights"] + ANY_BYTES + ENTRY_BYTES * len(weights),
         )
         with _session(saved_model) as run:
             rows += _compare("saved_model", run, endpoints, inputs, truth)

@@ -68,7 +68,16 @@ for arguments in (["--help"], ["list"], ["list", "--json"], ["data", "list"], ["
         [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr
-    for command in ("train", "sample", "export", "quickstart", "list", "data"):
+    for command in (
+        "train",
+        "sample",
+        "traverse",
+        "translate",
+        "export",
+        "quickstart",
+        "list",
+        "data",
+    ):
         assert command in done.stdout
 
 
@@ -120,6 +129,11 @@ def test_list_as_json(tfgen):
         (["sample", "nowhere"], ["nowhere is no run"]),
         (["sample", "nowhere", "--out", "x.gif"], ["x.gif", ".png"]),
         (["export", "nowhere"], ["nowhere is no run"]),
+        (["traverse", "nowhere", "--code", "0"], ["nowhere is no run"]),
+        (["translate", "nowhere", "--input", "x", "--out", "y"], ["nowhere is no run"]),
+        (["train", "pix2pix"], ["pix2pix learns from pairs", "digit_pairs"]),
+        (["train", "cyclegan", "--data", "unpaired:nowhere"], ["nowhere"]),
+        (["train", "cgan", "--data", "swiss_roll"], ["labels"]),
         (["data", "show", "digitz"], ["'digitz'", "'digits'"]),
         (["data", "show", "ring", "--image-size", "8"], ["ring", "image_size"]),
         (["train", "x[red]y"], ["'x[red]y'"]),
@@ -183,6 +197,41 @@ def test_samples_as_pictures(tfgen, trained, tmp_path):
     pictures = [np.asarray(Image.open(path)) for path in (tmp_path / "grid.png", *files)]
     assert all(len(np.unique(picture)) > 5 for picture in pictures)
     assert len({picture.tobytes() for picture in pictures}) == 5
+
+
+def test_a_traversal_is_a_picture_of_ten_columns(tfgen, trained, tmp_path):
+    out = tmp_path / "x.png"
+    answer = tfgen("traverse", trained, "--code", "1", "--rows", "5", "--out", out)
+    assert answer.code == 0 and "latent 1 from [-2." in answer.out
+    width, height = Image.open(out).size
+    assert width == pytest.approx(2 * height, rel=0.02)
+    answer = tfgen("traverse", trained, "--code", "2", "--out", tmp_path / "y.png")
+    assert answer.code == 2 and "code 2: there are 0 to 1: 0 (latent 0), 1 (latent 1)" in answer.err
+    assert not (tmp_path / "y.png").exists()
+
+
+def test_translations_keep_names_and_tell_of_what_is_broken(tfgen, trained, tmp_path):
+    run, source = tmp_path / "run", tmp_path / "photos"
+    settings = ("width=2", "blocks=1", "--batch-size", "8", "--steps", "1")
+    answer = tfgen("train", "cyclegan", *settings, "--data", "digit_pairs", "--run", run)
+    assert answer.code == 0 and (run / "samples" / "epoch_001.png").exists()
+    source.mkdir()
+    for name, size in (("a.png", (9, 5)), ("b.jpg", (16, 16))):
+        Image.effect_noise(size, 90).convert("RGB").save(source / name)
+    (source / "c.png").write_bytes(b"nothing")
+    for direction in ("a2b", "b2a"):
+        out = tmp_path / direction
+        answer = tfgen("translate", run, "--input", source, "--direction", direction, "--out", out)
+        assert answer.code == 0 and "2 translated, 1 skipped as unreadable" in answer.out
+        assert "c.png" in answer.err
+        assert {path.name: Image.open(path).size for path in out.iterdir()} == {
+            "a.png": (9, 5),
+            "b.png": (16, 16),
+        }
+    answer = tfgen("translate", run, "--input", source, "--out", tmp_path / "x")
+    assert answer.code == 2 and "it can a2b and b2a" in answer.err
+    answer = tfgen("translate", trained, "--input", source, "--out", tmp_path / "x")
+    assert answer.code == 2 and "it translates nothing" in answer.err
 
 
 def test_a_model_without_classes_has_no_labels(tfgen, trained, tmp_path):

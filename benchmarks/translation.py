@@ -1,0 +1,144 @@
+"""How well translations are learnt where the truth is known, from pairs and without.
+
+    python benchmarks/translation.py
+
+Trains pix2pix on the embedded `digit_pairs` and CycleGAN on `digit_unpaired`, and prints, over all
+179 test images, mean absolute errors of images in [-1, 1]: against the true rendering (A -> B) and
+the true digit (B -> A), of the way there and back, and of what should stay as it is. Beside them
+stand the errors of doing nothing and of the mean training image of the target. A grid of each model
+is written to its run. Runs that are there already are only measured.
+
+    python benchmarks/translation.py --facades PATH
+
+Both on facades at 64 pixels: PATH is the folder of the paired set (train/, test/, photo left and
+labels right), the unpaired set is `cycle_gan/facades` of TensorFlow Datasets. There the truth is
+one of many, so L1 only orders them. `--epochs` shortens either, for a look.
+"""
+
+import argparse
+import os
+import pathlib
+import time
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+import numpy as np
+import tensorflow as tf
+from rich.console import Console
+from rich.table import Table
+
+import zoo
+from tfgen import figures, training
+from tfgen.data import load
+from tfgen.looks import side_by_side
+
+DIGITS = {
+    "pix2pix": ("digit_pairs", None, {"width": 16, "jitter": 1.0, "batch_size": 16, "epochs": 12}),
+    "cyclegan": (
+        "digit_unpaired",
+        None,
+        {"width": 16, "blocks": 3, "jitter": 1.0, "batch_size": 4, "epochs": 12},
+    ),
+}
+FACADES = {
+    "pix2pix": (None, 64, {"width": 32, "direction": "b2a", "batch_size": 1, "epochs": 15}),
+    "cyclegan": (
+        "tfds:cycle_gan/facades",
+        64,
+        {"width": 24, "blocks": 4, "batch_size": 1, "epochs": 10},
+    ),
+}
+SHOWN = 8  # rows of a grid
+
+
+def translated(model, name, rows, portion=50):
+    """What an endpoint makes of rows; the n-th row has seed n."""
+    endpoint = model.endpoints[name]
+
+    @tf.function(reduce_retracing=True, autograph=False)
+    def run(images, seeds):
+        given = {"images": images, "seeds": seeds}
+        return endpoint(**{e.name: given[e.name] for e in endpoint.inputs})["images"]
+
+    starts = range(0, len(rows), portion)
+    seeds = np.arange(len(rows), dtype="int32")
+    portions = [run(rows[i : i + portion], seeds[i : i + portion]).numpy() for i in starts]
+    return np.concatenate(portions)
+
+
+def distance(left, right):
+    """The mean absolute error, and its standard error over the rows."""
+    rows = np.abs(left - right).reshape(len(left), -1).mean(axis=1)
+    return f"{rows.mean():.4f} ± {rows.std() / np.sqrt(len(rows)):.4f}"
+
+
+def measure(model, pairs):
+    """`{what: error}` on the test rows of paired data, for the directions that the model has."""
+    (a, b), means = pairs.rows("test"), [side.mean(axis=0) for side in pairs.rows("train")]
+    errors = {}
+    for name, rows, truth, mean in (
+        ("translate_a_to_b", a, b, means[1]),
+        ("translate_b_to_a", b, a, means[0]),
+    ):
+        if name not in model.endpoints:
+            continue
+        way, back = name.removeprefix("translate_").upper().split("_TO_")
+        found = translated(model, name, rows)
+        errors[f"{way} -> {back}, to the truth"] = distance(found, truth)
+        errors[f"{way} -> {back}, doing nothing"] = distance(rows, truth)
+        errors[f"{way} -> {back}, the mean image"] = distance(np.broadcast_to(mean, b.shape), truth)
+        if len(model.endpoints) > 1:
+            other = next(key for key in model.endpoints if key != name)
+            cycle = translated(model, other, found)
+            errors[f"{way} -> {back} -> {way}, cycle"] = distance(cycle, rows)
+            errors[f"{back} -> {back}, identity"] = distance(translated(model, name, truth), truth)
+    return errors
+
+
+def draw(model, pairs, path):
+    """A column each: A, A -> B, A -> B -> A, the true B; with B as the input, the other way."""
+    a, b = pairs.rows("test", SHOWN)
+    for name, rows, truth in (("translate_a_to_b", a, b), ("translate_b_to_a", b, a)):
+        if name not in model.endpoints:
+            continue
+        columns = [rows, translated(model, name, rows)]
+        if len(model.endpoints) > 1:
+            other = next(key for key in model.endpoints if key != name)
+            columns.append(translated(model, other, columns[1]))
+        figures.save(side_by_side([*columns, truth]), path / f"{name}.png")
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
+    parser.add_argument("--runs", type=pathlib.Path, default=pathlib.Path("runs"))
+    parser.add_argument("--facades", metavar="PATH", help="the folder of the paired facades")
+    parser.add_argument("--models", default="pix2pix,cyclegan")
+    parser.add_argument("--epochs", type=int, help="instead of the benchmark's own")
+    parser.add_argument("--seed", type=int, default=0)
+    options = parser.parse_args()
+    console, task = Console(), "facades" if options.facades else "digits"
+    paired = f"pairs:{options.facades}" if options.facades else "digit_pairs"
+    results = {}
+    for model_name in options.models.split(","):
+        name, size, given = (FACADES if options.facades else DIGITS)[model_name]
+        given = given | ({"epochs": options.epochs} if options.epochs else {})
+        run = options.runs / f"{model_name}-{task}"
+        setup = training.Setup(name or paired, size, options.seed)
+        start = time.perf_counter()
+        training.train(zoo.find(model_name), run, given, setup, verbose=2)
+        seconds = time.perf_counter() - start
+        console.print(
+            f"{model_name}, {given}, seed {options.seed}, {os.cpu_count()} cores: {seconds:.0f} s"
+        )
+        model, _ = training.open_run(run, zoo.find)
+        pairs = load(paired, size)
+        results[model_name] = measure(model, pairs)
+        draw(model, pairs, run)
+    table = Table("mean absolute error", *results, title=f"{task}, test images in [-1, 1]")
+    for row in dict.fromkeys(key for errors in results.values() for key in errors):
+        table.add_row(row, *(errors.get(row, "") for errors in results.values()))
+    console.print(table)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,162 @@
+"""Unpaired image-to-image translation with cycle-consistent adversarial networks.
+
+    min_{G,F} max_{D_A,D_B}  L(G, D_B) + L(F, D_A) + 10 (E[|F(G(a)) - a|] + E[|G(F(b)) - b|])
+
+Translators G: A -> B and F: B -> A learn from two sets of images without a pair between them. A
+discriminator for each domain asks that translations look as if they belonged there, by least
+squares; and there and back must be where one was, so that a translation keeps what it is of.
+
+Zhu, Park, Isola and Efros, "Unpaired image-to-image translation using cycle-consistent adversarial
+networks", ICCV 2017, arXiv:1703.10593.
+"""
+
+import keras
+import tensorflow as tf
+
+from tfgen.data.pairs import Pairs
+from tfgen.endpoint import Element, Endpoint
+from tfgen.errors import InputError
+from tfgen.losses import least_squares
+from tfgen.model import GenerativeModel, minimize
+from tfgen.networks.patch import fitting, patch
+from tfgen.networks.resnet import MULTIPLE, translator
+from tfgen.pool import ImagePool
+from tfgen.schedules import ConstantThenLinear
+from tfgen.training import Stage
+
+
+class CycleGAN(GenerativeModel):
+    """Two translators, a discriminator for each domain and its pool of past translations.
+
+    Args:
+        a_to_b, b_to_a: `keras.Model`s from images to images, `[N, H, W, C]` in [-1, 1].
+        discriminator_a, discriminator_b: `keras.Model`s from images to logits, one a patch.
+        shape: of a training image, `(H, W, C)`.
+        pool: how many translations each pool keeps.
+        cycle, identity: weights of these terms.
+    """
+
+    def __init__(
+        self,
+        a_to_b,
+        b_to_a,
+        discriminator_a,
+        discriminator_b,
+        shape,
+        pool=50,
+        cycle=10.0,
+        identity=5.0,
+    ):
+        super().__init__()
+        self.a_to_b, self.b_to_a = a_to_b, b_to_a
+        self.discriminator_a, self.discriminator_b = discriminator_a, discriminator_b
+        self.pool_a, self.pool_b = ImagePool(pool, shape), ImagePool(pool, shape)
+        self.element = Element("images", (None, None, shape[-1]), "float32", -1.0, 1.0, MULTIPLE)
+        self.cycle, self.identity = cycle, identity
+
+    @property
+    def objectives(self):
+        judges = self.discriminator_a, self.discriminator_b
+        return {
+            "discriminators": minimize(self.discriminator_loss, *judges),
+            "translators": minimize(self.translator_loss, self.a_to_b, self.b_to_a),
+        }
+
+    def discriminator_loss(self, batch):
+        reals_a, reals_b = batch
+        fakes_a = self.pool_a(tf.stop_gradient(self.b_to_a(reals_b)))
+        fakes_b = self.pool_b(tf.stop_gradient(self.a_to_b(reals_a)))
+        judge_a, judge_b = self.discriminator_a, self.discriminator_b
+        # Halved, so that they learn slower than the translators (appendix 7.1).
+        return {
+            "a": 0.5 * least_squares.discriminator(judge_a(reals_a), judge_a(fakes_a)),
+            "b": 0.5 * least_squares.discriminator(judge_b(reals_b), judge_b(fakes_b)),
+        }
+
+    def translator_loss(self, batch):
+        a, b = batch
+        fakes_a, fakes_b = self.b_to_a(b), self.a_to_b(a)
+        return {
+            "adversarial_a": least_squares.generator(self.discriminator_a(fakes_a)),
+            "adversarial_b": least_squares.generator(self.discriminator_b(fakes_b)),
+            "cycle_a": self.cycle * _distance(self.b_to_a(fakes_b), a),
+            "cycle_b": self.cycle * _distance(self.a_to_b(fakes_a), b),
+            # What belongs to a translator's own target stays as it is (section 5.2).
+            "identity_a": self.identity * _distance(self.b_to_a(a), a),
+            "identity_b": self.identity * _distance(self.a_to_b(b), b),
+        }
+
+    def call(self, images):
+        return self.a_to_b(images)
+
+    def look(self, batch):
+        """What a picture shows of a batch, a column each: A, A -> B, A -> B -> A, and from B."""
+        a, b = batch
+        fakes_a, fakes_b = self.b_to_a(b), self.a_to_b(a)
+        return a, fakes_b, self.b_to_a(fakes_b), b, fakes_a, self.a_to_b(fakes_a)
+
+    @property
+    def endpoints(self):
+        images = (self.element,)
+        return {
+            "translate_a_to_b": Endpoint(self.a_to_b, images, images),
+            "translate_b_to_a": Endpoint(self.b_to_a, images, images),
+        }
+
+
+def _distance(left, right):
+    return tf.reduce_mean(abs(left - right))
+
+
+def generator(channels, blocks, width, name):
+    """A residual network, then tanh."""
+    network = translator(channels, channels, blocks, width, _initial(), name)
+    images = keras.layers.Activation("tanh", dtype="float32")(network.output)
+    return keras.Model(network.input, images, name=name)
+
+
+def _initial():
+    return keras.initializers.RandomNormal(stddev=0.02)
+
+
+def recipe(
+    data,
+    blocks=9,
+    width=64,
+    strided=3,
+    cycle=10.0,
+    identity=5.0,
+    pool=50,
+    jitter=286 / 256,
+    learning_rate=2e-4,
+    beta_1=0.5,
+    batch_size=1,
+    epochs=200,
+):
+    """Section 4 and appendix 7: Adam 2e-4, down to 0 over the second half, batch size 1.
+
+    `blocks` is 9 from 256 pixels on, 6 at 128; patches are 70x70, smaller where an image bears
+    fewer than three `strided` layers. The identity term, with half of the cycle's weight, was used
+    for paintings; the released code has it for all. `jitter` (enlarge, crop, mirror; 1 for none)
+    and beta_1 are from that code as well. Paired data are shuffled apart. A departure: the
+    discriminators move first, on the translations of this step's translators, not after them.
+    """
+    if not isinstance(data, Pairs):
+        raise InputError(
+            f"cyclegan learns from two domains, but {data.name} is one set: try digit_unpaired"
+        )
+    if batch_size > pool:
+        raise InputError(f"batch_size={batch_size} is larger than the pool of pool={pool} images")
+    data = data.unpaired.jittered(jitter)
+    size, _, channels = shape = data.element.shape
+    if size % MULTIPLE:
+        raise InputError(f"cyclegan needs an image_size that is a multiple of 4, not {size}")
+    translators = [generator(channels, blocks, width, name) for name in ("a_to_b", "b_to_a")]
+    judges = [
+        patch(channels, fitting(size, strided), width, _initial(), f"discriminator_{domain}")
+        for domain in "ab"
+    ]
+    model = CycleGAN(*translators, *judges, shape, pool, cycle, identity)
+    steps = epochs * data.steps_per_epoch(batch_size)
+    rate = ConstantThenLinear(learning_rate, steps)
+    yield Stage(model, data, keras.optimizers.Adam(rate, beta_1), batch_size, epochs)
