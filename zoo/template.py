@@ -35,9 +35,13 @@ class Autoencoder(GenerativeModel):
     def reconstruct(self, rows):
         return self.decoder(self.encoder(rows))
 
+    def latents(self, seeds):
+        """Random codes, float32 `[N, D]`, from int32 seeds."""
+        return random.normal(seeds, self.decoder.input_shape[1:])
+
     def sample(self, seeds):
         """Decodes random codes: not a model of the data, only a look at what codes mean."""
-        return self.decoder(random.normal(seeds, self.decoder.input_shape[1:]))
+        return self.decoder(self.latents(seeds))
 
     def call(self, rows):
         return self.reconstruct(rows)
@@ -49,6 +53,7 @@ class Autoencoder(GenerativeModel):
         decoded = Element(self.element.name, self.element.shape)
         return {
             "sample": Endpoint(self.sample, (SEEDS,), (decoded,)),
+            "latents": Endpoint(self.latents, (SEEDS,), (codes,)),
             "encode": Endpoint(self.encoder, (self.element,), (codes,)),
             "decode": Endpoint(self.decoder, (codes,), (decoded,)),
             "reconstruct": Endpoint(self.reconstruct, (self.element,), (decoded,)),

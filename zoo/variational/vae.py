@@ -106,9 +106,13 @@ class VAE(GenerativeModel):
         """Images through the mean latent and back."""
         return self.decode(self.encode(images)[0])
 
+    def latents(self, seeds):
+        """Draws z from the prior: float32 `[N, D]`, from int32 seeds, one a row."""
+        return random.normal(seeds, self.decoder.input_shape[1:])
+
     def sample(self, seeds):
-        """Mean images of latents from the prior, from int32 seeds, one a row."""
-        return self.decode(random.normal(seeds, self.decoder.input_shape[1:]))
+        """Mean images of latents from the prior, from int32 seeds."""
+        return self.decode(self.latents(seeds))
 
     def call(self, images):
         return self.reconstruct(images)
@@ -120,6 +124,7 @@ class VAE(GenerativeModel):
         images = self.element
         return {
             "sample": Endpoint(self.sample, (SEEDS,), (images,)),
+            "latents": Endpoint(self.latents, (SEEDS,), (latents,)),
             "encode": Endpoint(self.encode, (images,), (latents, scales)),
             "decode": Endpoint(self.decode, (latents,), (images,)),
             "reconstruct": Endpoint(self.reconstruct, (images,), (images,)),
