@@ -79,8 +79,9 @@ const short = (number) => number.toFixed(2).replace("-", "\u2212");
 const grid = latest(async (stale) => {
   const [, height, width] = endpoints[sampler].outputs[0].shape;
   const large = height * width > LARGE;
-  const columns = classes > 3 && classes <= 10 && state.label === null ? classes : large ? 4 : 8;
-  const rows = Array.from({ length: columns * (large ? 2 : 5) }, (_, i) => row(seed($("seed")) + i, i));
+  const columns = large ? 4 : classes > 3 && classes <= 10 && state.label === null ? classes : 8;
+  const first = seed($("seed"));
+  const rows = Array.from({ length: columns * (large ? 2 : 8) }, (_, i) => row(first + i, i));
   const tiles = rows.map((row) => {
     const tile = element("button", { type: "button", title: title(row) }, element("canvas"));
     tile.setAttribute("aria-label", title(row));
@@ -141,10 +142,12 @@ async function measure() {
   const filled = await inputs(generator, rows);
   for (const { name, shape, low, high, dtype } of endpoints[generator].inputs) {
     if (dtype !== "float32" || shape.length !== 2) continue;
-    const reach = Math.max(...filled[name].data.map(Math.abs)) || 3;
-    const least = filled[name].data.some((value) => value < 0) ? -reach : 0;
+    // As far as 99 of 100 go: what lies further out is seldom like the data.
+    const sizes = filled[name].data.map(Math.abs).sort();
+    const reach = sizes[Math.floor(0.99 * sizes.length)] || 3; // nothing is known of zeros
+    const least = sizes.at(-1) && filled[name].data.every((value) => value >= 0) ? 0 : -reach;
     for (let index = 0; index < shape[1]; index++)
-      codes.push({ input: name, index, text: `${name} ${index + 1}`, low: low ?? least, high: high ?? reach });
+      codes.push({ input: name, index, text: `${name.replace(/s$/, "")} ${index + 1}`, low: low ?? least, high: high ?? reach });
   }
 }
 
@@ -347,9 +350,10 @@ function transforming() {
     $("size-label").hidden = wanted.shape[1] !== null;
     $("noise-label").hidden = !takes(key, "seeds");
     $("take").hidden = !sampler;
+    $("made").textContent = key.replaceAll("_", " ");
     if (!source) return;
     fit(source, wanted, Number($("size").value), $("before"));
-    $("before").hidden = false;
+    $("drop").classList.add("full");
     say("Computing \u2026");
     const row = { ...state.row, seed: seed($("noise")) };
     show($("after"), image(await answer(key, [row], { [wanted.name]: tensor($("before"), wanted) })));
@@ -381,6 +385,8 @@ function transforming() {
       if (type === "drop") open(event.dataTransfer.files[0]);
     });
   }
+  const [, height, width] = endpoints[key].inputs[0].shape;
+  for (const id of ["before", "after"]) [$(id).width, $(id).height] = [width ?? 32, height ?? 32];
   transform();
 }
 

@@ -61,7 +61,8 @@ export function fit(bitmap, element, longest, canvas) {
 export function tensor(canvas, element) {
   const { width, height } = canvas;
   const channels = element.shape[3];
-  const pixels = canvas.getContext("2d").getImageData(0, 0, width, height).data;
+  const context = canvas.getContext("2d", { willReadFrequently: true });
+  const pixels = context.getImageData(0, 0, width, height).data;
   const [low, high] = range(element);
   const data = new Float32Array(width * height * channels);
   for (let i = 0; i < data.length; i++) {
