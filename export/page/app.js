@@ -8,7 +8,7 @@ const $ = (id) => document.getElementById(id);
 const LARGE = 96 * 96; // pixels from which pictures are few, because each takes its time
 const MAP = 9; // pictures along a side of the map
 const STRIP = 9; // pictures between two seeds, both ends included
-const FIRST = 12; // sliders that are seen at once
+const FIRST = 10; // sliders that are seen at once
 const PROBES = 64; // seeds that tell how far latents go
 
 const draws = (key) => isPicture(endpoints[key].outputs[0]);
