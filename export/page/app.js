@@ -16,6 +16,7 @@ const takes = (key, name) => endpoints[key].inputs.find((element) => element.nam
 const keys = Object.keys(endpoints).filter(draws);
 const sampler = keys.find((key) => key === "sample" && takes(key, "seeds"));
 const generator = keys.find((key) => takes(key, "latents"));
+const known = generator && endpoints.latents; // what latents a seed gives
 const functions = keys.filter((key) => isPicture(endpoints[key].inputs[0]));
 const classes = Math.max(0, ...keys.map((key) => (takes(key, "labels")?.high ?? -1) + 1));
 
@@ -120,7 +121,7 @@ function sampling() {
   const renew = () => {
     grid();
     select(row(seed($("seed"))));
-    if (generator) walk();
+    if (known) walk();
   };
   const go = (number) => {
     $("seed").value = number;
@@ -218,7 +219,7 @@ async function start() {
   const found = await values(chosen);
   if (chosen !== state.row) return;
   state.values = found;
-  $("origin").textContent = `of ${title(chosen)}`;
+  if (known) $("origin").textContent = `of ${title(chosen)}`;
   refresh();
   if (codes.length > 1) map();
 }
@@ -395,10 +396,8 @@ say("");
 try {
   if (functions.length) transforming();
   if (sampler) sampling();
-  if (generator) {
-    await exploring();
-    walking();
-  }
+  if (generator) await exploring();
+  if (known) walking();
 } catch (error) {
   say(`The model does not run here: ${error.message ?? error}`, true);
 }
