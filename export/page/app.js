@@ -1,6 +1,6 @@
 // The page: a panel for each thing that the endpoints of `model.json` allow, and nothing else.
 
-import { answer, endpoints, inputs, isPicture, name, volume } from "./model.js";
+import { answer, endpoints, inputs, isPicture, name } from "./model.js";
 import { fit, image, show, tensor } from "./picture.js";
 
 const $ = (id) => document.getElementById(id);
@@ -9,6 +9,7 @@ const LARGE = 96 * 96; // pixels from which pictures are few, because each takes
 const MAP = 9; // pictures along a side of the map
 const STRIP = 9; // pictures between two seeds, both ends included
 const FIRST = 10; // sliders that are seen at once
+const PUSH = 1 / 40; // of the range of a latent: what an arrow key moves it by
 const PROBES = 64; // seeds that tell how far latents go
 
 const draws = (key) => isPicture(endpoints[key].outputs[0]);
@@ -66,12 +67,14 @@ function choice(fieldset, options, chosen) {
 
 /** The whole number in a box, within what seeds may be. */
 function seed(box) {
-  const { low, high } = { low: -(2 ** 31), high: 2 ** 31 - 1 };
-  return Math.min(high, Math.max(low, Math.round(Number(box.value) || 0)));
+  return Math.min(2 ** 31 - 1, Math.max(-(2 ** 31), Math.round(Number(box.value) || 0)));
 }
 
 /** The row of a seed with the chosen class; without one, of class `place` in turn. */
-const row = (seed, place = 0) => ({ seed, label: state.label ?? (classes ? place % classes : 0) });
+const row = (seed, place = 0) => ({
+  seed: seed | 0, // after the last int32 comes the first
+  label: state.label ?? (classes ? place % classes : 0),
+});
 const title = ({ seed, label }) => `seed ${seed}${classes ? `, class ${label}` : ""}`;
 const short = (number) => number.toFixed(2).replace("-", "\u2212");
 
@@ -105,10 +108,10 @@ function mark() {
     tile.setAttribute("aria-pressed", String(tile.title === title(state.row)));
 }
 
-async function select(row) {
+function select(row) {
   state.row = row;
   mark();
-  if (generator) await start();
+  if (generator) start();
 }
 
 function sampling() {
@@ -147,8 +150,10 @@ async function measure() {
     const sizes = filled[name].data.map(Math.abs).sort();
     const reach = sizes[Math.floor(0.99 * sizes.length)] || 3; // nothing is known of zeros
     const least = sizes.at(-1) && filled[name].data.every((value) => value >= 0) ? 0 : -reach;
-    for (let index = 0; index < shape[1]; index++)
-      codes.push({ input: name, index, text: `${name.replace(/s$/, "")} ${index + 1}`, low: low ?? least, high: high ?? reach });
+    for (let index = 0; index < shape[1]; index++) {
+      const text = `${name.replace(/s$/, "")} ${index + 1}`;
+      codes.push({ input: name, index, text, low: low ?? least, high: high ?? reach });
+    }
   }
 }
 
@@ -196,6 +201,14 @@ const map = latest(async (stale) => {
   }
 });
 
+const inside = (part) => Math.min(1, Math.max(0, part));
+
+/** Where a latent of the map is: 0 at its low end, 1 at its high one. */
+function part(id) {
+  const { low, high } = codes[$(id).value];
+  return (state.values[$(id).value] - low) / (high - low);
+}
+
 /** Brings everything that shows a value up to date. */
 function refresh() {
   for (const slider of document.querySelectorAll("[data-code]")) {
@@ -204,25 +217,21 @@ function refresh() {
     slider.nextElementSibling.textContent = short(value);
   }
   if (codes.length > 1) {
-    const place = (id) => {
-      const { low, high } = codes[$(id).value];
-      return `${Math.min(100, Math.max(0, (100 * (state.values[$(id).value] - low)) / (high - low)))}%`;
-    };
-    $("cross").style.left = place("across");
-    $("cross").style.bottom = place("up");
+    $("cross").style.left = `${100 * inside(part("across"))}%`;
+    $("cross").style.bottom = `${100 * inside(part("up"))}%`;
   }
   picture();
 }
 
-async function start() {
-  const chosen = state.row;
-  const found = await values(chosen);
-  if (chosen !== state.row) return;
+/** Goes to the latents of the chosen sample. */
+const start = latest(async (stale) => {
+  const found = await values(state.row);
+  if (stale()) return;
   state.values = found;
-  if (known) $("origin").textContent = `of ${title(chosen)}`;
+  if (known) $("origin").textContent = `of ${title(state.row)}`;
   refresh();
   if (codes.length > 1) map();
-}
+});
 
 function slider(code, place) {
   const input = element("input", { type: "range", min: code.low, max: code.high, step: "any" });
@@ -237,22 +246,25 @@ function slider(code, place) {
     const sign = { ArrowLeft: -1, ArrowDown: -1, ArrowRight: 1, ArrowUp: 1 }[event.key];
     if (!sign) return;
     event.preventDefault();
-    input.value = state.values[place] + (sign * (code.high - code.low)) / 40;
+    input.value = state.values[place] + sign * PUSH * (code.high - code.low);
     input.dispatchEvent(new Event("input"));
   });
   input.addEventListener("keyup", () => codes.length > 1 && map());
-  return element("label", {}, element("span", { textContent: code.text }), input, element("output"));
+  const text = element("span", { textContent: code.text });
+  return element("label", {}, text, input, element("output"));
 }
 
 /** Dragging over the map, or arrow keys on it, sets the two latents. */
 function steer() {
   const move = (x, y) => {
-    for (const [id, part] of [["across", x], ["up", y]]) {
-      const { low, high } = codes[$(id).value];
-      state.values[$(id).value] = low + (high - low) * Math.min(1, Math.max(0, part));
-    }
+    const told = [["across", x], ["up", y]].map(([id, part]) => {
+      const { low, high, text } = codes[$(id).value];
+      const value = low + (high - low) * inside(part);
+      state.values[$(id).value] = value;
+      return `${text}: ${short(value)}`;
+    });
     refresh();
-    say(["across", "up"].map((id) => `${codes[$(id).value].text}: ${short(state.values[$(id).value])}`).join(", "));
+    say(told.join(", "));
   };
   const follow = (event) => {
     const box = $("pad").getBoundingClientRect();
@@ -264,15 +276,11 @@ function steer() {
   });
   $("pad").addEventListener("pointermove", (event) => event.buttons && follow(event));
   $("pad").addEventListener("keydown", (event) => {
-    const [x, y] =
-      { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, 1], ArrowDown: [0, -1] }[event.key] ?? [];
-    if (x === undefined) return;
+    const x = { ArrowLeft: -1, ArrowRight: 1 }[event.key] ?? 0;
+    const y = { ArrowDown: -1, ArrowUp: 1 }[event.key] ?? 0;
+    if (!x && !y) return;
     event.preventDefault();
-    const part = (id) => {
-      const { low, high } = codes[$(id).value];
-      return (state.values[$(id).value] - low) / (high - low);
-    };
-    move(part("across") + x / 40, part("up") + y / 40);
+    move(part("across") + x * PUSH, part("up") + y * PUSH);
   });
   for (const [id, first] of [["across", 0], ["up", 1]]) {
     $(id).append(...codes.map(({ text }, place) => new Option(text, place)));
@@ -357,18 +365,23 @@ function transforming() {
     $("drop").classList.add("full");
     say("Computing \u2026");
     const row = { ...state.row, seed: seed($("noise")) };
-    show($("after"), image(await answer(key, [row], { [wanted.name]: tensor($("before"), wanted) })));
+    const mine = tensor($("before"), wanted);
+    show($("after"), image(await answer(key, [row], { [wanted.name]: mine })));
     say(`${key.replaceAll("_", " ")}: done.`);
   });
   const open = async (file) => {
     if (!file) return;
     try {
       source = await createImageBitmap(file);
-      await transform();
     } catch {
-      say(`${file.name ?? "This"} is no picture that this browser can read.`, true);
+      return say(`${file.name} is no picture that this browser can read.`, true);
     }
+    transform();
   };
+  const take = latest(async () => {
+    source = await createImageBitmap(image(await answer(sampler, [state.row])));
+    transform();
+  });
   choice($("functions"), functions.map((name) => [name.replaceAll("_", " "), name]), (name) => {
     key = name;
     transform();
@@ -376,10 +389,7 @@ function transforming() {
   $("file").addEventListener("change", () => open($("file").files[0]));
   $("size").addEventListener("change", transform);
   $("noise").addEventListener("input", transform);
-  $("take").addEventListener("click", async () => {
-    source = await createImageBitmap(image(await answer(sampler, [state.row])));
-    transform();
-  });
+  $("take").addEventListener("click", take);
   for (const type of ["dragover", "drop"]) {
     $("drop").addEventListener(type, (event) => {
       event.preventDefault();

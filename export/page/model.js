@@ -27,7 +27,7 @@ function run(name, tensors) {
     });
     const values = await loaded.run(Object.fromEntries(feeds));
     // By order: an output may have another name in the graph.
-    return Object.fromEntries(outputs.map((element, i) => [element.name, values[loaded.outputNames[i]]]));
+    return Object.fromEntries(outputs.map(({ name }, i) => [name, values[loaded.outputNames[i]]]));
   });
   queue = answer.catch(() => {}); // one at a time, and the next one whatever became of this
   return answer;
@@ -38,16 +38,16 @@ function run(name, tensors) {
  * endpoint of the input's own name makes of these ("latents"). Zeros where there is none.
  */
 export async function inputs(name, rows, given = {}) {
-  const filled = {};
-  for (const element of endpoints[name].inputs) {
-    const shape = element.shape.slice(1);
-    const tensor = (data) => ({ data, dims: [rows.length, ...shape] });
-    if (given[element.name]) filled[element.name] = given[element.name];
-    else if (element.name === "seeds") filled.seeds = tensor(Int32Array.from(rows, (row) => row.seed));
-    else if (element.name === "labels") filled.labels = tensor(Int32Array.from(rows, (row) => row.label));
-    else if (endpoints[element.name])
-      filled[element.name] = await answer(element.name, rows);
-    else filled[element.name] = tensor(new Float32Array(rows.length * volume(shape)));
+  const filled = {
+    seeds: { data: Int32Array.from(rows, (row) => row.seed), dims: [rows.length] },
+    labels: { data: Int32Array.from(rows, (row) => row.label), dims: [rows.length] },
+    ...given,
+  };
+  for (const { name: input, shape } of endpoints[name].inputs) {
+    const dims = [rows.length, ...shape.slice(1)];
+    if (filled[input]) continue;
+    if (endpoints[input]) filled[input] = await answer(input, rows);
+    else filled[input] = { data: new Float32Array(volume(dims)), dims };
   }
   return filled;
 }
@@ -60,7 +60,7 @@ export async function answer(name, rows, given) {
   return { data, dims, element };
 }
 
-export const volume = (shape) => shape.reduce((product, size) => product * size, 1);
+const volume = (shape) => shape.reduce((product, size) => product * size, 1);
 
 export const isPicture = ({ shape, dtype }) =>
   shape.length === 4 && [1, 3].includes(shape[3]) && dtype === "float32";
