@@ -132,7 +132,7 @@ class Page:
 
     @staticmethod
     def _wait(look, what):
-        end = time.monotonic() + 60
+        end = time.monotonic() + 240  # the machine may have other things to do
         while not look():
             assert time.monotonic() < end, f"waited in vain: {what}"
             time.sleep(0.05)
