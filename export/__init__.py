@@ -15,9 +15,10 @@ __all__ = ["FORMATS", "DeliveryError", "Report", "VerificationError", "deliver",
 
 FORMATS = ("saved_model", "lite", "onnx", "web")
 USUAL = ("saved_model", "lite")  # the others need packages that not everybody has
+QUANTIZE = tuple(verify.LITE)
 
 
-def deliver(model, images, out, formats=USUAL, name="model", console=None):
+def deliver(model, images, out, formats=USUAL, name="model", console=None, quantize="none"):
     """Writes a model's endpoints in some formats, all verified; `out` appears when all is well.
 
         OUT/saved_model/   for TensorFlow Serving and TensorFlow in any language
@@ -33,18 +34,21 @@ def deliver(model, images, out, formats=USUAL, name="model", console=None):
         formats: some of `FORMATS`.
         name: what the report calls the model.
         console: a `rich.console.Console` on which the differences are printed, or None.
+        quantize: one of `QUANTIZE`, how LiteRT's weights are kept: "none" for float32, "float16".
 
     Returns:
         The `Report`.
 
     Raises:
-        InputError: `out` exists, or a format is unknown.
+        InputError: `out` exists, or a format or quantization is unknown.
         DeliveryError: the model cannot be written in a format.
         VerificationError: what was written does not answer as the model does.
     """
     unknown = [format for format in formats if format not in FORMATS]
     if unknown or not formats:
         raise InputError(f"formats={formats!r}: give one or more of {', '.join(FORMATS)}")
+    if quantize not in QUANTIZE:
+        raise InputError(f"quantize={quantize!r} is not one of {', '.join(QUANTIZE)}")
     out = Path(out).absolute()
     if out.exists():
         raise InputError(f"{out} exists already: remove it, or deliver into another folder")
@@ -64,13 +68,13 @@ def deliver(model, images, out, formats=USUAL, name="model", console=None):
                 written["saved_model"] = place("saved_model")
         if "lite" in formats:
             written["lite"] = draft / "model.tflite"
-            lite.write(place("saved_model"), written["lite"], model.endpoints)
+            lite.write(place("saved_model"), written["lite"], model.endpoints, quantize)
         if {"onnx", "web"} & set(formats):
             written["onnx"] = place("onnx")
             onnx.write(model.endpoints, written["onnx"])
         if "web" in formats:  # its graphs are those of `onnx`, and verified as such
             web.write(written["onnx"], place("web"), contents)
-        report = verify.verify(model.endpoints, images, **written)
+        report = verify.verify(model.endpoints, images, quantize=quantize, **written)
         (draft / "report.json").write_text(_document(contents, report))
         out.parent.mkdir(parents=True, exist_ok=True)
         draft.rename(out)
@@ -109,5 +113,6 @@ def _document(contents, report):
 def _describe(element):
     # JSON has no infinity: null is an end without a bound, and in a shape a free size.
     low, high = (end if math.isfinite(end) else None for end in (element.low, element.high))
-    shape = [None, *element.shape]
-    return {"name": element.name, "shape": shape, "dtype": element.dtype, "low": low, "high": high}
+    described = {"name": element.name, "shape": [None, *element.shape], "dtype": element.dtype}
+    sizes = {"sizes_are_multiples_of": element.multiple} if None in element.shape else {}
+    return described | {"low": low, "high": high} | sizes

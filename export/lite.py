@@ -10,13 +10,16 @@ from export.errors import DeliveryError
 from tfgen.quiet import quiet
 
 
-def write(saved_model_path, path, endpoints):
-    """Converts a SavedModel into one float32 .tflite file, all endpoints as its signatures.
+def write(saved_model_path, path, endpoints, quantize="none"):
+    """Converts a SavedModel into one .tflite file, all endpoints as its signatures.
+
+    They take and give float32 in any case.
 
     Args:
         saved_model_path: a folder that `export.saved_model.write` made.
         path: the file; it appears when it is complete.
         endpoints: the names of the signatures.
+        quantize: "none" keeps weights in float32; "float16" rounds them, to half the size.
 
     Raises:
         DeliveryError: an endpoint needs an operation that LiteRT has not.
@@ -26,6 +29,9 @@ def write(saved_model_path, path, endpoints):
         str(saved_model_path), signature_keys=list(endpoints)
     )
     converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS]
+    if quantize == "float16":
+        converter.optimizations = [tf.lite.Optimize.DEFAULT]
+        converter.target_spec.supported_types = [tf.float16]
     try:
         with quiet():
             content = converter.convert()

@@ -26,8 +26,11 @@ from tfgen.quiet import quiet
 # sums in another order, and noise by another logarithm and cosine. The smallest real fault,
 # weights rounded to float16, is 7e-4 off or more.
 TOLERANCE = 2e-4
+# Of a LiteRT file, and the least part of the weights' bytes that it must have, by `quantize`.
+# Weights in float16 are 2^-11 of themselves off, which adds up over layers.
+LITE = {"none": (TOLERANCE, 0.9), "float16": (5e-2, 0.45)}
 COUNT = 10  # rows: the classes of most labels
-FREE = 32  # where an element's size is free; a multiple of every usual stride
+FREE = 32  # at least, where an element's size is free
 SMALL_AND_LARGE = (0, 1, -1, 7, 2**31 - 1, -(2**31), 1234567890, -987654321, 65536, 42)
 ANY_BYTES = 4096  # an index and a header beside the weights
 GRAPH_BYTES = 2**20  # of one endpoint: operators, and constants such as the counters of noise
@@ -72,7 +75,9 @@ def _full_precision():
 
 
 @_full_precision()
-def verify(endpoints, images=None, saved_model=None, lite=None, onnx=None, count=COUNT):
+def verify(
+    endpoints, images=None, saved_model=None, lite=None, onnx=None, quantize="none", count=COUNT
+):
     """Runs endpoints in Keras and in the formats that are given, and compares.
 
     Args:
@@ -81,6 +86,7 @@ def verify(endpoints, images=None, saved_model=None, lite=None, onnx=None, count
         saved_model: the path of a SavedModel, or None.
         lite: the path of a .tflite file, or None.
         onnx: the path of a folder of `<endpoint>.onnx` files, or None.
+        quantize: how LiteRT's weights are kept, a key of `LITE`.
         count: rows of the larger batch; the other is of one row.
 
     Returns:
@@ -116,17 +122,18 @@ def verify(endpoints, images=None, saved_model=None, lite=None, onnx=None, count
         with _session(saved_model) as run:
             rows += _compare("saved_model", run, endpoints, inputs, truth)
     if lite:
+        tolerance, least = LITE[quantize]
         sizes["lite"] = _size(Path(lite))
         # Twice at most, for a matrix that is used transposed too is stored both ways. Statistics
         # of normalization may be folded into the kernels, so only what was trained must be there.
         _check_size(
             "lite",
             sizes["lite"],
-            0.9 * _bytes(v for v in weights.values() if v.trainable),
+            least * _bytes(v for v in weights.values() if v.trainable),
             2 * sizes["weights"] + GRAPH_BYTES * len(endpoints),
         )
         with _interpreter(lite) as run:
-            rows += _compare("lite", run, endpoints, inputs, truth)
+            rows += _compare("lite", run, endpoints, inputs, truth, tolerance)
     if onnx:
         sizes["onnx"] = _size(Path(onnx))
         for name, function in functions.items():
@@ -156,7 +163,8 @@ def examples(endpoint, images, count):
 def _example(element, images, count, stream):
     if element.name == "images" and images is not None:
         return np.asarray(images, element.dtype)[np.arange(count) % len(images)]
-    shape = [FREE if size is None else size for size in element.shape]
+    free = math.ceil(FREE / element.multiple) * element.multiple
+    shape = [free if size is None else size for size in element.shape]
     low, high = element.low, element.high
     if np.issubdtype(element.dtype, np.integer):
         values = np.arange(count * math.prod(shape)).reshape([count, *shape])
@@ -185,7 +193,7 @@ def table(report):
     return result
 
 
-def _compare(format, run, endpoints, inputs, truth):
+def _compare(format, run, endpoints, inputs, truth, tolerance=TOLERANCE):
     """Runs each endpoint on its first row alone, then on all its rows: a `Row` an output."""
     rows = []
     for name, endpoint in endpoints.items():
@@ -200,9 +208,9 @@ def _compare(format, run, endpoints, inputs, truth):
             values = [answer[element.name] for answer in answers]
             for value, size in zip(values, (1, count), strict=True):
                 _check_declared(place, element, value, size)
-            row = Row(
-                format, name, element.name, *_distance(element, values, truth[name][element.name])
-            )
+            apart = _distance(element, values, truth[name][element.name])
+            integral = not np.issubdtype(values[0].dtype, np.floating)
+            row = Row(format, name, element.name, *apart, 0.0 if integral else tolerance)
             if not row.ok:
                 raise VerificationError(
                     f"{place} is {row.difference:.3g} off, {row.relative:.3g} of its scale, but "
@@ -242,17 +250,17 @@ def _distance(element, answers, truth):
     """The largest difference of some batches from the first rows of `truth`.
 
     Returns:
-        The difference, its size in units of the output's scale, and what is allowed of that.
+        The difference, and its size in units of the output's scale.
     """
     truth = truth.astype("float64")
     difference = max(float(abs(answer - truth[: len(answer)]).max()) for answer in answers)
     if not np.issubdtype(answers[0].dtype, np.floating):
-        return difference, difference, 0.0
+        return difference, difference
     # The deviation. But numbers far from 0, or that were mapped onto a range, are rounded in units
     # of their own size or the range's: the hundredth allows 2e-6 of it, float32's epsilon 17 times.
     ends = [abs(end) for end in (element.low, element.high) if math.isfinite(end)]
     scale = float(truth.std() + 0.01 * max([abs(truth).max(), *ends]))
-    return difference, difference / (scale or 1.0), TOLERANCE
+    return difference, difference / (scale or 1.0)
 
 
 def _check_size(format, size, low, high):

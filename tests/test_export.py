@@ -244,6 +244,19 @@ def test_sizes_may_be_free(tmp_path):
             np.testing.assert_allclose(answer, network(photo), atol=2e-5)
 
 
+def test_float16_is_half_the_size_and_nearly_the_same(generator, tmp_path):
+    whole, half = (
+        export.deliver(generator, None, tmp_path / kind, formats=["lite"], quantize=kind)
+        for kind in ("none", "float16")
+    )
+    assert 0.45 < half.sizes["lite"] / whole.sizes["lite"] < 0.7
+    assert {row.tolerance for row in half.rows} == {verify.LITE["float16"][0]}
+    worst = max(row.relative for row in half.rows)
+    assert verify.TOLERANCE < worst < 1e-2
+    with pytest.raises(InputError, match="quantize='int4' is not one of none, float16"):
+        export.deliver(generator, None, tmp_path / "x", quantize="int4")
+
+
 def test_lite_alone_leaves_no_saved_model(generator, tmp_path):
     report = export.deliver(generator, None, tmp_path / "out", formats=["lite"])
     assert [str(path) for path in files(tmp_path)] == [
@@ -332,12 +345,11 @@ def test_rounding_in_an_output_that_hardly_varies_is_allowed():
     faint = 1e-5 * np.random.default_rng(0).normal(size=[10, 64]).astype("float32")
     rounded = (faint + 0.5) - np.float32(0.5)  # as a sigmoid mapped onto [-1, 1]
     ranged = Element("images", (64,), low=-1.0, high=1.0)
-    _, relative, allowed = verify._distance(ranged, [rounded], faint)
-    assert 0 < relative < allowed
-    _, relative, allowed = verify._distance(Element("images", (64,)), [rounded], faint)
-    assert relative > allowed
-    same = verify._distance(Element("zeros", (64,)), [0 * faint], 0 * faint)
-    assert same[:2] == (0.0, 0.0)
+    _, relative = verify._distance(ranged, [rounded], faint)
+    assert 0 < relative < verify.TOLERANCE
+    _, relative = verify._distance(Element("images", (64,)), [rounded], faint)
+    assert relative > verify.TOLERANCE
+    assert verify._distance(Element("zeros", (64,)), [0 * faint], 0 * faint) == (0.0, 0.0)
 
 
 def spoil_saved_model(monkeypatch, spoil):
@@ -354,8 +366,8 @@ def spoil_saved_model(monkeypatch, spoil):
 def spoil_lite(monkeypatch, spoil):
     write = lite.write
 
-    def spoiled(source, path, endpoints):
-        write(source, path, endpoints)
+    def spoiled(source, path, *rest):
+        write(source, path, *rest)
         path.write_bytes(spoil(path.read_bytes()))
 
     monkeypatch.setattr(lite, "write", spoiled)

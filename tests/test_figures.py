@@ -162,3 +162,15 @@ def test_a_save_that_fails_keeps_the_old_file(tmp_path, monkeypatch):
 def test_save_takes_known_formats_only(tmp_path):
     with pytest.raises(InputError, match="x.txt"):
         figures.save(Image.new("L", (2, 2)), tmp_path / "x.txt")
+
+
+def test_classes_in_turn_get_a_row_each():
+    element = Element("images", (2, 2, 1))
+    rows = (np.arange(6) % 3 - 1.0)[:, None, None, None] * np.ones([6, 2, 2, 1])
+    picture = np.asarray(figures.draw(element, rows, classes=3))
+    expected = figures.grid(rows[[0, 3, 1, 4, 2, 5]], columns=2)
+    np.testing.assert_array_equal(picture, expected)
+    uneven = figures.draw(element, rows[:5], classes=3)
+    np.testing.assert_array_equal(uneven, figures.grid(rows[:5], columns=3))
+    few = figures.draw(element, rows[:2], classes=3)
+    np.testing.assert_array_equal(few, figures.grid(rows[:2]))

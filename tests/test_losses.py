@@ -7,7 +7,7 @@ import pytest
 import tensorflow as tf
 from scipy import stats
 
-from tfgen.losses import minimax, non_saturating
+from tfgen.losses import hinge, least_squares, minimax, non_saturating
 
 PAIRS = {"minimax": minimax, "non_saturating": non_saturating}
 both = pytest.mark.parametrize("loss", PAIRS.values(), ids=PAIRS)
@@ -110,3 +110,25 @@ def test_extreme_logits_are_finite(loss, size):
     ):
         assert np.isfinite(slope).all() and np.abs(slope).max() <= 1
     assert abs(float(loss.generator(logits(size)))) in (pytest.approx(0, abs=1e-6), 100)
+
+
+def test_least_squares_aim_at_one_and_zero():
+    reals, fakes = logits(1.0, 3.0), logits(0.0, -2.0)
+    assert float(least_squares.discriminator(reals, fakes)) == 2.0 + 2.0
+    assert float(least_squares.generator(fakes)) == 5.0
+    assert slopes(least_squares.generator, [1.0, 0.0]).tolist() == [0.0, -2.0]
+    # Between densities p and q the best discriminator is p / (p + q): Mao et al., equation 11.
+    p, q = 0.8, 0.3
+    best = p / (p + q)
+    with tf.GradientTape() as tape:
+        output = tf.Variable(best)
+        value = p * (output - 1.0) ** 2 + q * output**2
+    assert float(tape.gradient(value, output)) == pytest.approx(0, abs=1e-6)
+
+
+def test_hinge_ignores_what_is_beyond_the_margin():
+    assert float(hinge.discriminator(logits(1.0, 5.0), logits(-1.0, -9.0))) == 0.0
+    assert float(hinge.discriminator(logits(0.0), logits(0.0))) == 2.0
+    beyond = slopes(lambda x: hinge.discriminator(x, logits(-2.0)), [2.0, 0.5])
+    assert beyond.tolist() == [0.0, -1.0]
+    assert slopes(hinge.generator, [-7.0, 3.0]).tolist() == [-1.0, -1.0]

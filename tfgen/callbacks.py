@@ -12,7 +12,7 @@ import tensorflow as tf
 
 from tfgen import checkpoints, figures, files
 from tfgen.checkpoints import Diverged
-from tfgen.endpoint import draw
+from tfgen.endpoint import classes, draw
 
 
 class Guard(keras.callbacks.Callback):
@@ -61,7 +61,7 @@ class Samples(keras.callbacks.Callback):
         folder: for `epoch_NNN.png`.
         events: the folder for TensorBoard, which shows the same pictures.
         reals: rows of the data, drawn behind generated points.
-        count: how many samples.
+        count: how many samples; where there are classes, as many of each as come nearest.
     """
 
     def __init__(self, folder, events, reals=None, count=64):
@@ -69,16 +69,22 @@ class Samples(keras.callbacks.Callback):
         self.folder, self.events, self.reals, self.count = folder, events, reals, count
 
     def on_train_begin(self, logs=None):
-        endpoint = self.model.endpoints["sample"]
-        self.element = endpoint.outputs[0]
-        self.sample = tf.function(lambda seeds: draw(endpoint, seeds))
+        self.endpoint = self.model.endpoints["sample"]
+        self.classes = classes(self.endpoint)
+        if self.classes:
+            self.count = max(1, round(self.count / self.classes)) * self.classes
+        self.sample = tf.function(lambda seeds: draw(self.endpoint, seeds))
         self.writer = tf.summary.create_file_writer(str(self.events))
+
+    def picture(self):
+        """What the model makes now, a `PIL.Image`."""
+        samples = self.sample(tf.range(self.count)).numpy()
+        return figures.draw(self.endpoint.outputs[0], samples, self.reals, self.classes)
 
     def on_epoch_end(self, epoch, logs=None):
         self.model.optimizer.swap()
-        samples = self.sample(tf.range(self.count)).numpy()
+        picture = self.picture()
         self.model.optimizer.swap()
-        picture = figures.draw(self.element, samples, self.reals)
         figures.save(picture, self.folder / f"epoch_{epoch + 1:03d}.png")
         with self.writer.as_default():
             tf.summary.image("samples", np.array(picture.convert("RGB"))[None], step=epoch)

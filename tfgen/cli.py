@@ -119,12 +119,55 @@ def sample(
     if out.suffix not in (".png", ".npy", ""):
         raise InputError(f"--out {out}: expected a .png, a .npy or a folder without a suffix")
     _start_tensorflow()
-    from tfgen import training
+    from tfgen import endpoint, training
 
     model, data = training.open_run(run, zoo.find)
     rows, element = training.samples(model, count, seed, label)
-    _write(element, rows, out, training.background(data))
+    classes = endpoint.classes(model.endpoints["sample"]) if label is None else 0
+    _write(element, rows, out, training.background(data), classes)
     _say(f"{count} samples: {out}")
+
+
+@app.command()
+def traverse(
+    run: Run,
+    code: Annotated[int, typer.Option(help="Which: the model's own codes, then its latents.")],
+    rows: Annotated[int, typer.Option(help="How many latents, from as many seeds.", min=1)] = 10,
+    seed: Annotated[int, typer.Option(help="Of the first row.")] = 0,
+    out: Annotated[pathlib.Path, typer.Option(help="A .png.")] = pathlib.Path("traversal.png"),
+):
+    """Draws what one code means: it varies from left to right, and nothing else does."""
+    _start_tensorflow()
+    from tfgen import figures, training
+    from tfgen.traverse import traverse
+
+    model, _ = training.open_run(run, zoo.find)
+    chosen, images = traverse(model, code, rows, seed)
+    grid = figures.grid(images.reshape(-1, *images.shape[2:]), columns=images.shape[1])
+    figures.save(grid, out)
+    first, last = chosen.values[0].round(2).tolist(), chosen.values[-1].round(2).tolist()
+    _say(f"{chosen.name} from {first} to {last}: {out}")
+
+
+@app.command()
+def translate(
+    run: Run,
+    source: Annotated[pathlib.Path, typer.Option("--input", help="An image, or a folder.")],
+    out: Annotated[pathlib.Path, typer.Option(help="A .png for one image, or a folder.")],
+    direction: Annotated[str | None, typer.Option(help="a2b or b2a.")] = None,
+    seed: Annotated[int, typer.Option(help="Of the first image, for models with noise.")] = 0,
+):
+    """Translates image files of any size, each under its own name."""
+    _start_tensorflow()
+    from tfgen import training
+    from tfgen.translate import translate
+
+    model, _ = training.open_run(run, zoo.find)
+    done = translate(model, source, direction, out, seed, console)
+    for file, reason in done.broken.items():
+        errors.print(f"skipped {file}: {reason}", markup=False, highlight=False, soft_wrap=True)
+    skipped = f", {len(done.broken)} skipped as unreadable" if done.broken else ""
+    _say(f"{len(done.written)} translated{skipped}: {out}")
 
 
 @app.command()
@@ -134,13 +177,14 @@ def export(
         "saved_model,lite"
     ),
     out: Annotated[pathlib.Path | None, typer.Option(help="Folder; RUN/export.")] = None,
+    quantize: Annotated[str, typer.Option(help="LiteRT's weights: none or float16.")] = "none",
 ):
     """Writes the model for TensorFlow Serving and for devices, and checks each against Keras."""
     _start_tensorflow()
     from tfgen import training
 
     model, data = training.open_run(run, zoo.find)
-    _deliver(model, data, to, out or run / "export", run.resolve().name)
+    _deliver(model, data, to, out or run / "export", run.resolve().name, quantize)
 
 
 @app.command()
@@ -214,7 +258,7 @@ def _start_tensorflow():
         tf.config.list_physical_devices()
 
 
-def _write(element, rows, out, reals=None):
+def _write(element, rows, out, reals=None, classes=0):
     """Rows as a .npy, as one picture (.png), or as a picture each, pixel by pixel, in a folder."""
     from tfgen import figures, files
 
@@ -224,7 +268,7 @@ def _write(element, rows, out, reals=None):
         with files.replacing(out) as temporary:
             np.save(temporary, rows)
     elif out.suffix == ".png":
-        figures.save(figures.draw(element, rows, reals), out)
+        figures.save(figures.draw(element, rows, reals, classes), out)
     elif len(element.shape) != 3:
         raise InputError(f"--out {out}: points are no pictures; give a .png or a .npy")
     else:
@@ -232,12 +276,12 @@ def _write(element, rows, out, reals=None):
             figures.save(figures.picture(row), out / f"{i:05d}.png")
 
 
-def _deliver(model, data, to, out, name):
+def _deliver(model, data, to, out, name, quantize="none"):
     import export
 
     images, _ = data.rows("test", 16)
     try:
-        report = export.deliver(model, images, out, tuple(to.split(",")), name)
+        report = export.deliver(model, images, out, tuple(to.split(",")), name, quantize=quantize)
     except export.DeliveryError as error:
         _fail(f"nothing was delivered: {error}", 1)
     console.print(export.table(report))

@@ -10,13 +10,17 @@ from tfgen.errors import InputError
 
 
 class Element(NamedTuple):
-    """One row of a tensor: its name, shape, dtype and range (both ends included)."""
+    """One row of a tensor: its name, shape, dtype and range (both ends included).
+
+    A size that is None is free, but a multiple of `multiple`.
+    """
 
     name: str
     shape: tuple = ()
     dtype: str = "float32"
     low: float = -math.inf
     high: float = math.inf
+    multiple: int = 1
 
     def spec(self, batch=None):
         """The `tf.TensorSpec` of `batch` rows, by default of any number."""
@@ -50,6 +54,11 @@ class Endpoint(NamedTuple):
         return {e.name: value for e, value in zip(self.outputs, values, strict=True)}
 
 
+def classes(endpoint):
+    """How many classes an endpoint tells apart by its "labels": 0 where it has none."""
+    return next((e.high + 1 for e in endpoint.inputs if e.name == "labels"), 0)
+
+
 def draw(endpoint, seeds, label=None):
     """Runs a `sample` endpoint.
 
@@ -64,11 +73,11 @@ def draw(endpoint, seeds, label=None):
     Raises:
         InputError: a label where there are no classes, or one that is none of them.
     """
-    inputs, classes = {"seeds": seeds}, [e for e in endpoint.inputs if e.name == "labels"]
-    if label is not None and not (classes and 0 <= label <= classes[0].high):
-        known = f"its labels are 0 to {classes[0].high}" if classes else "this model has no classes"
+    inputs, count = {"seeds": seeds}, classes(endpoint)
+    if label is not None and not 0 <= label < count:
+        known = f"its labels are 0 to {count - 1}" if count else "this model has no classes"
         raise InputError(f"label {label}: {known}")
-    if classes:
-        turn = tf.range(tf.shape(seeds)[0]) % (classes[0].high + 1)
+    if count:
+        turn = tf.range(tf.shape(seeds)[0]) % count
         inputs["labels"] = turn if label is None else tf.fill(tf.shape(seeds), label)
     return endpoint(**inputs)[endpoint.outputs[0].name]

@@ -13,18 +13,28 @@ SIDE = 800  # pixels: what a grid of small images is enlarged to, at most
 GAP = 4  # pixels of white between the images of a grid
 
 
-def draw(element, rows, reals=None):
+def draw(element, rows, reals=None, classes=0):
     """A picture of rows that are as `element` says: a `grid` of images, a `scatter` of points.
 
     Args:
         element: an `Element` of shape `(H, W, C)` or `(D,)`.
         rows: `[N, *element.shape]`.
         reals: real points, drawn behind; not used for images.
+        classes: where not 0, the rows are of the classes 0, 1, 2, … in turn, and each class gets a
+            row of the grid; or a column, if some class has one image less than others.
 
     Returns:
         `PIL.Image`.
     """
-    return grid(rows) if len(element.shape) == 3 else scatter(rows, reals)
+    if len(element.shape) != 3:
+        return scatter(rows, reals)
+    if not classes or len(rows) < classes:
+        return grid(rows)
+    if len(rows) % classes:
+        return grid(rows, columns=classes)
+    rows = np.asarray(rows)
+    by_class = rows.reshape(-1, classes, *rows.shape[1:]).swapaxes(0, 1)  # [classes, each, H, W, C]
+    return grid(by_class.reshape(rows.shape), columns=len(rows) // classes)
 
 
 def grid(images, columns=None, scale=None):

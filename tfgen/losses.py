@@ -1,6 +1,6 @@
 """Adversarial losses, in pairs, as functions of logits.
 
-Each takes the discriminator's raw outputs `[N, 1]` (float32, unbounded) and returns the mean over
+Each takes the discriminator's raw outputs `[N, ...]` (float32, unbounded) and returns the mean over
 them, a float32 scalar to be minimized.
 """
 
@@ -30,4 +30,19 @@ minimax = AdversarialLoss(_cross_entropy, lambda fakes: -tf.reduce_mean(tf.nn.so
 # strong slope early in learning.
 non_saturating = AdversarialLoss(
     _cross_entropy, lambda fakes: tf.reduce_mean(tf.nn.softplus(-fakes))
+)
+
+# Mao et al., 2017, arXiv:1611.04076, equation 9: 1 for reals, 0 for fakes, and 1 what G aims at;
+# without their factor 1/2.
+least_squares = AdversarialLoss(
+    lambda reals, fakes: tf.reduce_mean((reals - 1.0) ** 2) + tf.reduce_mean(fakes**2),
+    lambda fakes: tf.reduce_mean((fakes - 1.0) ** 2),
+)
+
+# Lim and Ye, 2017, arXiv:1705.02894; Tran, Ranganath and Blei, 2017, arXiv:1702.08896.
+hinge = AdversarialLoss(
+    lambda reals, fakes: (
+        tf.reduce_mean(tf.nn.relu(1.0 - reals)) + tf.reduce_mean(tf.nn.relu(1.0 + fakes))
+    ),
+    lambda fakes: -tf.reduce_mean(fakes),
 )

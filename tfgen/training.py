@@ -21,6 +21,7 @@ from tfgen import callbacks, checkpoints, figures, files
 from tfgen.data import Data, load
 from tfgen.endpoint import draw
 from tfgen.errors import InputError
+from tfgen.looks import Looks
 from tfgen.model import GenerativeModel
 
 
@@ -250,10 +251,12 @@ def _play(folder, number, stage, seed, steps, minutes, keep, verbose):
 
 def _pictures(folder, stage):
     events = folder / "events"
-    return [
-        callbacks.Samples(folder / "samples", events / "samples", background(stage.data)),
-        keras.callbacks.TensorBoard(events, write_graph=False),
-    ]
+    places = folder / "samples", events / "samples"
+    if hasattr(stage.model, "look"):
+        pictures = Looks(*places, stage.data.rows("test", 8))
+    else:
+        pictures = callbacks.Samples(*places, background(stage.data))
+    return [pictures, keras.callbacks.TensorBoard(events, write_graph=False)]
 
 
 def background(data):

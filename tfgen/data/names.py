@@ -10,7 +10,15 @@ POINTS = {
     "swiss_roll": "a spiral in the plane (Gulrajani et al. 2017)",
     "four_modes": "100 points in 32 dimensions, of four modes that lie in a plane",
 }
-EMBEDDED = {"digits": "1,797 handwritten digits, 8x8x1, 10 classes (scikit-learn)", **POINTS}
+DIGIT_PAIRS = {
+    "digit_pairs": "digits (A) and their coloured, outlined renderings (B), 16x16x3, in pairs",
+    "digit_unpaired": "some of the digits (A) and renderings of the others (B), 16x16x3",
+}
+EMBEDDED = {
+    "digits": "1,797 handwritten digits, 8x8x1, 10 classes (scikit-learn)",
+    **DIGIT_PAIRS,
+    **POINTS,
+}
 DOWNLOADED = {
     "mnist": "70,000 handwritten digits, 28x28x1, 10 classes",
     "fashion_mnist": "70,000 pieces of clothing, 28x28x1, 10 classes",
@@ -20,6 +28,9 @@ DOWNLOADED = {
 SCHEMES = {
     "folder:PATH": "your own images: PATH/*, PATH/CLASS/*, or either in PATH/train and PATH/test",
     "tfds:NAME": "any other set of images that TensorFlow Datasets knows",
+    "pairs:PATH": "pairs of images: of equal names in PATH/A and PATH/B, or halves of PATH/*",
+    "unpaired:PATH": "images of two domains in PATH/trainA and trainB, testA and testB",
+    "unpaired:NAME,NAME": "two sets of images as domains A and B",
 }
 
 

@@ -5,11 +5,12 @@ import difflib
 import logging
 import urllib.error
 import urllib.request
+from pathlib import Path
 
 import numpy as np
 import tensorflow as tf
 
-from tfgen.data import names, pictures, synthetic
+from tfgen.data import names, pairs, pictures, synthetic
 from tfgen.data.data import Data, hold_out, in_memory
 from tfgen.errors import InputError
 
@@ -19,12 +20,15 @@ def load(name, image_size=None):
 
     Args:
         name: one of `tfgen.data.names.names()`; "folder:PATH" for a folder of images (its layouts:
-            `pictures.read_folder`), "tfds:NAME" for any set of images in TensorFlow Datasets. A
-            set that is not on disk is downloaded to TFDS_DATA_DIR.
+            `pictures.read_folder`), "tfds:NAME" for any set of images in TensorFlow Datasets,
+            "pairs:PATH" and "unpaired:PATH" for two domains (layouts: `pairs.read_pairs`,
+            `pairs.read_unpaired`), "unpaired:NAME,NAME" for two sets as domains. A set that is
+            not on disk is downloaded to TFDS_DATA_DIR.
         image_size: pixels of a side, to which the middle squares of the images are scaled.
 
     Returns:
-        `Data`. Its test split is the set's own ("test", else "validation"), or else a tenth.
+        `Data`, or `pairs.Pairs` where there are two domains. The test split is the set's own
+        ("test", else "validation"), or else a tenth.
 
     Raises:
         InputError: nothing has this name, it cannot be had, or `image_size` does not suit it.
@@ -36,10 +40,16 @@ def load(name, image_size=None):
         return _folder(name, rest, image_size)
     if scheme == "tfds" and rest:
         return _tfds(name, rest, image_size)
+    if scheme == "pairs" and rest:
+        return pairs.read_pairs(name, rest, image_size)
+    if scheme == "unpaired" and rest:
+        return _unpaired(name, rest, image_size)
     if name in names.DOWNLOADED:
         return _tfds(name, name, image_size)
     if name not in names.EMBEDDED:
         raise InputError(_unknown(name))
+    if name in names.DIGIT_PAIRS:
+        return pairs.digits(name, _digits().resized(image_size or 16))
     data = _digits() if name == "digits" else synthetic.load(name)
     return data.resized(image_size) if image_size else data
 
@@ -69,6 +79,14 @@ def _folder(name, path, image_size):
     return Data(name, hold_out(*splits["train"]), classes)
 
 
+def _unpaired(name, rest, image_size):
+    first, comma, second = rest.partition(",")
+    if not comma or Path(rest).expanduser().is_dir():
+        return pairs.read_unpaired(name, rest, image_size)
+    a, b = (load(part.strip(), image_size) for part in (first, second))
+    return pairs.together(name, a, b)
+
+
 def _tfds(name, set_name, image_size):
     import tensorflow_datasets as tfds
 
@@ -84,6 +102,8 @@ def _tfds(name, set_name, image_size):
     _prepare(builder, set_name)
 
     stored = builder.info.splits
+    if {"trainA", "trainB", "testA", "testB"} <= set(stored):
+        return _tfds_domains(name, builder, image, image_size or shape[0])
     if "train" not in stored:
         raise InputError(f"{set_name!r} has no split train, but {', '.join(stored)}.")
     wanted = ["train", *[split for split in ("test", "validation") if split in stored][:1]]
@@ -95,6 +115,20 @@ def _tfds(name, set_name, image_size):
     else:
         splits = {"train": in_memory(*parts[0]), "test": in_memory(*parts[1])}
     return Data(name, splits, tuple(features[label].names) if label else ())
+
+
+def _tfds_domains(name, builder, image, size):
+    """`Pairs` from the splits trainA, trainB, testA and testB."""
+    shape = (size, size, builder.info.features[image].shape[-1])
+    stored = {split: info.num_examples for split, info in builder.info.splits.items()}
+    pictures.check_memory(name, sum(stored.values()), shape)
+    splits = {
+        split: tuple(
+            in_memory(_read(builder, split + side, image, None, shape)[0]) for side in "AB"
+        )
+        for split in ("train", "test")
+    }
+    return pairs.Pairs(name, splits, paired=False)
 
 
 def _builder(set_name):
