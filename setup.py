@@ -2,6 +2,8 @@ from pathlib import Path
 
 from setuptools import find_packages, setup
 
+ONNX = ["tf2onnx==1.17.0", "onnx>=1.23,<2", "onnxruntime>=1.31,<2"]
+
 setup(
     name="tfgen",
     version="0.1.0",
@@ -10,7 +12,7 @@ setup(
     long_description_content_type="text/markdown",
     license="Apache-2.0",
     packages=find_packages(include=["tfgen*", "zoo*", "export*"]),
-    package_data={"zoo": ["*/*.md"]},
+    package_data={"zoo": ["*/*.md"], "export": ["page/*"]},
     python_requires=">=3.11,<3.14",
     # The versions that are tested together stand in requirements.txt.
     install_requires=[
@@ -30,7 +32,8 @@ setup(
         "setuptools",  # tensorflow-probability imports distutils, gone from Python 3.12
     ],
     extras_require={
-        "test": ["pytest>=8", "nbclient", "nbformat", "ipykernel"],
+        "onnx": ONNX,
+        "test": ["pytest>=8", "nbclient", "nbformat", "ipykernel", "selenium>=4.20", *ONNX],
         "lint": ["ruff>=0.9"],
     },
     entry_points={"console_scripts": ["tfgen = tfgen.cli:main"]},

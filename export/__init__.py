@@ -6,22 +6,25 @@ import tempfile
 from importlib import metadata
 from pathlib import Path
 
-from export import lite, saved_model, verify
+from export import lite, onnx, saved_model, verify, web
 from export.errors import DeliveryError, VerificationError
 from export.verify import Report, table
 from tfgen.errors import InputError
 
 __all__ = ["FORMATS", "DeliveryError", "Report", "VerificationError", "deliver", "table"]
 
-FORMATS = ("saved_model", "lite")
+FORMATS = ("saved_model", "lite", "onnx", "web")
+USUAL = ("saved_model", "lite")  # the others need packages that not everybody has
 QUANTIZE = tuple(verify.LITE)
 
 
-def deliver(model, images, out, formats=FORMATS, name="model", console=None, quantize="none"):
+def deliver(model, images, out, formats=USUAL, name="model", console=None, quantize="none"):
     """Writes a model's endpoints in some formats, all verified; `out` appears when all is well.
 
         OUT/saved_model/   for TensorFlow Serving and TensorFlow in any language
         OUT/model.tflite   for LiteRT
+        OUT/onnx/          for ONNX Runtime and all that reads ONNX: a file an endpoint
+        OUT/web/           a page that runs the model in the browser, with all that it needs
         OUT/report.json    the endpoints, the differences from Keras, sizes and versions
 
     Args:
@@ -53,15 +56,26 @@ def deliver(model, images, out, formats=FORMATS, name="model", console=None, qua
     with tempfile.TemporaryDirectory(dir=home, prefix=f".{out.name}-") as attempt:
         draft = Path(attempt) / "draft"
         draft.mkdir()
-        # LiteRT's file is made from a SavedModel, which stays outside if nobody asked for it.
-        saved = (draft if "saved_model" in formats else Path(attempt)) / "saved_model"
-        small = draft / "model.tflite" if "lite" in formats else None
-        saved_model.write(model, saved)
-        if small:
-            lite.write(saved, small, model.endpoints, quantize)
-        kept = saved if "saved_model" in formats else None
-        report = verify.verify(model.endpoints, images, kept, small, quantize)
-        (draft / "report.json").write_text(_document(name, model.endpoints, report))
+        contents, written = _contents(name, model.endpoints), {}
+
+        def place(format):
+            """Where files go: what only another format is made from stays out of the draft."""
+            return (draft if format in formats else Path(attempt)) / format
+
+        if {"saved_model", "lite"} & set(formats):
+            saved_model.write(model, place("saved_model"))
+            if "saved_model" in formats:
+                written["saved_model"] = place("saved_model")
+        if "lite" in formats:
+            written["lite"] = draft / "model.tflite"
+            lite.write(place("saved_model"), written["lite"], model.endpoints, quantize)
+        if {"onnx", "web"} & set(formats):
+            written["onnx"] = place("onnx")
+            onnx.write(model.endpoints, written["onnx"])
+        if "web" in formats:  # its graphs are those of `onnx`, and verified as such
+            web.write(written["onnx"], place("web"), contents)
+        report = verify.verify(model.endpoints, images, quantize=quantize, **written)
+        (draft / "report.json").write_text(_document(contents, report))
         out.parent.mkdir(parents=True, exist_ok=True)
         draft.rename(out)
     if console:
@@ -69,10 +83,9 @@ def deliver(model, images, out, formats=FORMATS, name="model", console=None, qua
     return report
 
 
-def _document(name, endpoints, report):
-    """`report.json`: what is in the folder, for people and programs that have only the folder."""
-    packages = ("tensorflow", "keras", "ai-edge-litert")
-    document = {
+def _contents(name, endpoints):
+    """What a delivery offers, for people and programs that have only the folder."""
+    return {
         "model": name,
         "endpoints": {
             key: {
@@ -81,6 +94,15 @@ def _document(name, endpoints, report):
             }
             for key, endpoint in endpoints.items()
         },
+    }
+
+
+def _document(contents, report):
+    """`report.json`: the contents, and how they were found to be."""
+    packages = ["tensorflow", "keras", "ai-edge-litert"]
+    if "onnx" in report.sizes:
+        packages += ["tf2onnx", "onnx", "onnxruntime"]
+    document = contents | {
         "differences": [{**row._asdict(), "ok": row.ok} for row in report.rows],
         "bytes": report.sizes,
         "versions": {package: metadata.version(package) for package in packages},

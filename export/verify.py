@@ -2,7 +2,7 @@
 
 Loading proves nothing. A SavedModel may load and fail when it runs, a LiteRT file may be converted
 without an error and without a weight. So each endpoint is run in the runtime of its users, a C++
-session and the LiteRT interpreter, alone and in a batch, and the values are compared.
+session, the LiteRT interpreter and ONNX Runtime, alone and in a batch, and the values are compared.
 """
 
 import contextlib
@@ -76,7 +76,9 @@ def _full_precision():
 
 
 @_full_precision()
-def verify(endpoints, images=None, saved_model=None, lite=None, quantize="none", count=COUNT):
+def verify(
+    endpoints, images=None, saved_model=None, lite=None, onnx=None, quantize="none", count=COUNT
+):
     """Runs endpoints in Keras and in the formats that are given, and compares.
 
     Args:
@@ -84,7 +86,8 @@ def verify(endpoints, images=None, saved_model=None, lite=None, quantize="none",
         images: `[M, H, W, C]`, real ones for elements named "images"; else they get noise.
         saved_model: the path of a SavedModel, or None.
         lite: the path of a .tflite file, or None.
-        quantize: how its weights are kept, a key of `LITE`.
+        onnx: the path of a folder of `<endpoint>.onnx` files, or None.
+        quantize: how LiteRT's weights are kept, a key of `LITE`.
         count: rows of the larger batch; the other is of one row.
 
     Returns:
@@ -132,6 +135,17 @@ def verify(endpoints, images=None, saved_model=None, lite=None, quantize="none",
         )
         with _interpreter(lite) as run:
             rows += _compare("lite", run, endpoints, inputs, truth, tolerance)
+    if onnx:
+        sizes["onnx"] = _size(Path(onnx))
+        for name, function in functions.items():
+            # Within the bounds of LiteRT, for the same reasons, but a file an endpoint.
+            _check_size(
+                f"onnx: endpoint {name!r}",
+                _size(Path(onnx) / f"{name}.onnx"),
+                0.9 * _bytes(v for v in function.variables if v.trainable),
+                2 * _bytes(function.variables) + GRAPH_BYTES,
+            )
+        rows += _compare("onnx", _runtime(onnx, endpoints), endpoints, inputs, truth)
     return Report(rows, sizes)
 
 
@@ -297,10 +311,30 @@ def _interpreter(path):
     yield run
 
 
+def _runtime(folder, endpoints):
+    """Runs .onnx files in ONNX Runtime."""
+    import onnxruntime  # of an optional extra
+
+    def load(name):
+        with quiet(), _as_verification_error(f"onnx: endpoint {name!r} does not load"):
+            return onnxruntime.InferenceSession(
+                str(Path(folder) / f"{name}.onnx"), providers=["CPUExecutionProvider"]
+            )
+
+    sessions = {name: load(name) for name in endpoints}
+
+    def run(name, tensors):
+        with quiet():
+            values = sessions[name].run(None, tensors)
+        return {e.name: value for e, value in zip(endpoints[name].outputs, values, strict=True)}
+
+    return run
+
+
 @contextlib.contextmanager
 def _as_verification_error(what):
     """Gives the errors of a runtime, of many classes, one class and the place."""
     try:
         yield
-    except (tf.errors.OpError, OSError, RuntimeError, ValueError) as error:
+    except Exception as error:  # ONNX Runtime's are direct children of it
         raise VerificationError(f"{what}: {str(error).strip().splitlines()[0]}") from error

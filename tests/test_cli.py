@@ -261,6 +261,14 @@ def test_export_delivers_once(tfgen, trained):
     assert state() == before
 
 
+def test_export_to_onnx(trained, tfgen, tmp_path):
+    pytest.importorskip("tf2onnx", reason="needs the extra onnx")
+    out = tmp_path / "out"
+    assert tfgen("export", trained, "--to", "onnx", "--out", out).code == 0
+    assert {path.name for path in out.iterdir()} == {"onnx", "report.json"}
+    assert json.loads((out / "report.json").read_text())["model"] == trained.name
+
+
 def test_data_list_names_all(tfgen):
     out = tfgen("data", "list").out
     for known in names.names():

@@ -366,8 +366,8 @@ def spoil_saved_model(monkeypatch, spoil):
 def spoil_lite(monkeypatch, spoil):
     write = lite.write
 
-    def spoiled(source, path, endpoints):
-        write(source, path, endpoints)
+    def spoiled(source, path, *rest):
+        write(source, path, *rest)
         path.write_bytes(spoil(path.read_bytes()))
 
     monkeypatch.setattr(lite, "write", spoiled)

@@ -29,6 +29,7 @@ TINY = {
     "batch_size": 16,
     "epochs": 1,
 }
+FORMATS = ("saved_model", "lite", "onnx")
 VARIANTS = {
     "vae": [{}, {"pixels": "gaussian"}, {"network": "conv"}],
     "gan": [{}, {"loss": "minimax"}],
@@ -120,9 +121,9 @@ def test_endpoints_and_deliveries_agree(name, variant, tmp_path):
     stage = compiled(name, variant)
     fit(stage, 3)
     images, _ = stage.data.rows("test", 8)
-    report = export.deliver(stage.model, images, tmp_path / "out")
+    report = export.deliver(stage.model, images, tmp_path / "out", FORMATS)
     formats = {(row.format, row.endpoint) for row in report.rows}
-    assert formats == {(f, e) for f in ("saved_model", "lite") for e in stage.model.endpoints}
+    assert formats == {(f, e) for f in FORMATS for e in stage.model.endpoints}
     for endpoint in stage.model.endpoints.values():
         inputs = verify.examples(endpoint, None, 5)
         answers = endpoint(**{key: tf.constant(value) for key, value in inputs.items()})

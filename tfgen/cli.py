@@ -173,7 +173,9 @@ def translate(
 @app.command()
 def export(
     run: Run,
-    to: Annotated[str, typer.Option(help="Formats: saved_model,lite")] = "saved_model,lite",
+    to: Annotated[str, typer.Option(help="Formats: saved_model,lite,onnx,web.")] = (
+        "saved_model,lite"
+    ),
     out: Annotated[pathlib.Path | None, typer.Option(help="Folder; RUN/export.")] = None,
     quantize: Annotated[str, typer.Option(help="LiteRT's weights: none or float16.")] = "none",
 ):
@@ -182,7 +184,7 @@ def export(
     from tfgen import training
 
     model, data = training.open_run(run, zoo.find)
-    _deliver(model, data, to, out or run / "export", quantize)
+    _deliver(model, data, to, out or run / "export", run.resolve().name, quantize)
 
 
 @app.command()
@@ -204,7 +206,7 @@ def quickstart(
     _say(f"2. what it makes of the seeds 0 to 63: {folder / 'samples.png'}")
     model, data = training.open_run(folder, zoo.find)
     _say("3. delivering it, each endpoint compared with Keras")
-    _deliver(model, data, "saved_model,lite", folder / "export")
+    _deliver(model, data, "saved_model,lite", folder / "export", folder.resolve().name)
 
 
 @data_app.command("list")
@@ -274,12 +276,12 @@ def _write(element, rows, out, reals=None, classes=0):
             figures.save(figures.picture(row), out / f"{i:05d}.png")
 
 
-def _deliver(model, data, to, out, quantize="none"):
+def _deliver(model, data, to, out, name, quantize="none"):
     import export
 
     images, _ = data.rows("test", 16)
     try:
-        report = export.deliver(model, images, out, tuple(to.split(",")), quantize=quantize)
+        report = export.deliver(model, images, out, tuple(to.split(",")), name, quantize=quantize)
     except export.DeliveryError as error:
         _fail(f"nothing was delivered: {error}", 1)
     console.print(export.table(report))

@@ -40,7 +40,8 @@ class Endpoint(NamedTuple):
 
     `function` takes one positional tensor for each of `inputs`, and returns one tensor for each
     of `outputs`: a tensor where there is one, else a tuple. The command line, the SavedModel's
-    signatures, the LiteRT file and the tests are all made from this one declaration.
+    signatures, the LiteRT file, the ONNX graphs, the web page and the tests are all made from this
+    one declaration.
     """
 
     function: Callable

@@ -53,6 +53,7 @@ class Autoencoder(GenerativeModel):
         decoded = Element(self.element.name, self.element.shape)
         return {
             "sample": Endpoint(self.sample, (SEEDS,), (decoded,)),
+            "latents": Endpoint(self.latents, (SEEDS,), (codes,)),
             "encode": Endpoint(self.encoder, (self.element,), (codes,)),
             "decode": Endpoint(self.decoder, (codes,), (decoded,)),
             "reconstruct": Endpoint(self.reconstruct, (self.element,), (decoded,)),

@@ -70,6 +70,7 @@ class GAN(GenerativeModel):
         latents = Element("latents", self.generator.input_shape[1:])
         return {
             "sample": Endpoint(self.sample, (SEEDS,), (self.element,)),
+            "latents": Endpoint(self.latents, (SEEDS,), (latents,)),
             "generate": Endpoint(self.generator, (latents,), (self.element,)),
             "discriminate": Endpoint(
                 self.discriminator, (self.element,), (Element("logits", (1,)),)

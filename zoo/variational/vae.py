@@ -124,6 +124,7 @@ class VAE(GenerativeModel):
         images = self.element
         return {
             "sample": Endpoint(self.sample, (SEEDS,), (images,)),
+            "latents": Endpoint(self.latents, (SEEDS,), (latents,)),
             "encode": Endpoint(self.encode, (images,), (latents, scales)),
             "decode": Endpoint(self.decode, (latents,), (images,)),
             "reconstruct": Endpoint(self.reconstruct, (images,), (images,)),
