@@ -82,6 +82,7 @@ class CGAN(GenerativeModel):
         classes, logits = labels(self.classes), Element("logits", (1,))
         return {
             "sample": Endpoint(self.sample, (SEEDS, classes), (self.element,)),
+            "latents": Endpoint(self.latents, (SEEDS,), (latents,)),
             "generate": Endpoint(self.generate, (latents, classes), (self.element,)),
             "discriminate": Endpoint(self.discriminate, (self.element, classes), (logits,)),
         }

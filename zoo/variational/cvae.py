@@ -136,6 +136,8 @@ class CVAE(GenerativeModel):
         images, classes = self.element, labels(self.classes)
         return {
             "sample": Endpoint(self.sample, (SEEDS, classes), (images,)),
+            "latents": Endpoint(self.latents, (SEEDS,), (latents,)),
+            "conditions": Endpoint(self.conditions, (classes,), (conditions,)),
             "encode": Endpoint(self.encode, (images, classes), (latents, scales)),
             "decode": Endpoint(self.decode, (latents, conditions), (images,)),
             "reconstruct": Endpoint(self.reconstruct, (images, classes), (images,)),
