@@ -73,7 +73,7 @@ class Samples(keras.callbacks.Callback):
         self.classes = classes(self.endpoint)
         if self.classes:
             self.count = max(1, round(self.count / self.classes)) * self.classes
-        self.sample = tf.function(lambda seeds: draw(self.endpoint, seeds))
+        self.sample = tf.function(lambda seeds: draw(self.endpoint, seeds), autograph=False)
         self.writer = tf.summary.create_file_writer(str(self.events))
 
     def picture(self):

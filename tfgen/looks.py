@@ -20,7 +20,7 @@ class Looks(callbacks.Samples):
         self.batch = batch
 
     def on_train_begin(self, logs=None):
-        self.look = tf.function(self.model.look)
+        self.look = tf.function(self.model.look, autograph=False)
         self.writer = tf.summary.create_file_writer(str(self.events))
 
     def picture(self):
