@@ -1,4 +1,4 @@
-# On a bare machine with Python 3.10 to 3.13 and a package index: make quickstart, make test.
+# On a bare machine with Python 3.11 to 3.13 and a package index: make quickstart, make test.
 PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin

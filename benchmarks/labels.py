@@ -2,9 +2,9 @@
 
     python benchmarks/labels.py
 
-Trains CGAN, AC-GAN, projection GAN and CVAE on MNIST, and a classifier on the real digits that has nothing to do
-with them. Prints the classifier's accuracy on the test images, and for each model how many of
-10,000 generated digits, 1,000 a class, it takes for the class that was asked for. Writes
+Trains CGAN, AC-GAN, projection GAN and CVAE on MNIST, and a classifier on the real digits that has
+nothing to do with them. Prints the classifier's accuracy on the test images, and for each model how
+many of 10,000 generated digits, 1,000 a class, it takes for the class that was asked for. Writes
 `by_class.png` into each run: a row a class, seeds 0 to 9. Runs that are there are only measured.
 """
 
