@@ -1,12 +1,15 @@
 """TensorFlow's own format: for TensorFlow Serving, for C++, Java and Go, and for Python.
 
 It needs no Keras where it runs: each endpoint is a signature of the same name, of free batch, that
-takes and gives tensors by the names of their elements.
+takes and gives tensors by the names of their elements; and one with files for tensors, where there
+are pictures (`export.pictures`). What a signature cannot take it refuses, and says why.
 """
 
 import keras
 import tensorflow as tf
 
+from export.pictures import with_files
+from tfgen.endpoint import SEEDS
 from tfgen.quiet import quiet
 
 
@@ -17,7 +20,9 @@ def trace(name, endpoint):
     """
 
     def answer(**tensors):
-        return endpoint(**tensors)
+        with tf.control_dependencies(_checks(endpoint, tensors)):
+            # Through an identity, as what a network takes must come after the checks.
+            return endpoint(**{key: tf.identity(tensor) for key, tensor in tensors.items()})
 
     answer.__name__ = name  # for the graph, the profiler, and the errors of the converter
     function = tf.function(answer, autograph=False)
@@ -36,8 +41,29 @@ def write(model, path):
     # `tf.saved_model.save` of anything that holds Keras variables: that loads in C++, but a C++
     # session does not find its variables when it runs.
     archive = keras.export.ExportArchive()
-    for name, endpoint in model.endpoints.items():
+    for name, endpoint in (model.endpoints | with_files(model.endpoints)).items():
         function, _ = trace(name, endpoint)  # the archive takes a function, and wants it traced
         archive.add_endpoint(name, function)
     with quiet():
         archive.write_out(str(path), verbose=False)
+
+
+def _checks(endpoint, tensors):
+    """Assertions that integers are in their range, and free sizes multiples of what they must be.
+
+    (Seeds may be any int32. LiteRT's converter leaves assertions out.)
+    """
+    checks = []
+    for element in endpoint.inputs:
+        tensor, low, high = tensors[element.name], element.low, element.high
+        if tensor.dtype.is_integer and high - low < SEEDS.high - SEEDS.low:
+            message = f"{element.name} must be {low} to {high}"
+            checks += [
+                tf.debugging.assert_greater_equal(tensor, tf.cast(low, tensor.dtype), message),
+                tf.debugging.assert_less_equal(tensor, tf.cast(high, tensor.dtype), message),
+            ]
+        if None in element.shape and element.multiple > 1:
+            rest = tf.shape(tensor)[1:3] % element.multiple
+            message = f"height and width of {element.name} must be multiples of {element.multiple}"
+            checks.append(tf.debugging.assert_equal(rest, 0, message))
+    return [check for check in checks if check is not None]  # None where they hold already

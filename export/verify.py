@@ -16,9 +16,11 @@ import tensorflow as tf
 from ai_edge_litert.interpreter import Interpreter
 from rich.table import Table
 
+from export import pictures
 from export.errors import VerificationError
 from export.saved_model import trace
 from tfgen import random
+from tfgen.data import levels
 from tfgen.endpoint import SEEDS
 from tfgen.quiet import quiet
 
@@ -29,6 +31,7 @@ TOLERANCE = 2e-4
 # Of a LiteRT file, and the least part of the weights' bytes that it must have, by `quantize`.
 # Weights in float16 are 2^-11 of themselves off, which adds up over layers.
 LITE = {"none": (TOLERANCE, 0.9), "float16": (5e-2, 0.45)}
+ONE_LEVEL = 1.01  # of 255, by which a picture of 8 bits may be off
 COUNT = 10  # rows: the classes of most labels
 FREE = 32  # at least, where an element's size is free
 SMALL_AND_LARGE = (0, 1, -1, 7, 2**31 - 1, -(2**31), 1234567890, -987654321, 65536, 42)
@@ -41,7 +44,7 @@ class Row(NamedTuple):
     """How far one output of one endpoint is off in one format, in the worst of its numbers.
 
     `relative` is `difference` in units of the output's scale, and is what `tolerance` bounds; for
-    integers both are absolute.
+    integers both are absolute; for files of pictures it counts levels of 255.
     """
 
     format: str
@@ -122,6 +125,7 @@ def verify(
         )
         with _session(saved_model) as run:
             rows += _compare("saved_model", run, endpoints, inputs, truth)
+            rows += _compare_files(run, endpoints, inputs, keras)
     if lite:
         tolerance, least = LITE[quantize]
         sizes["lite"] = _size(Path(lite))
@@ -222,6 +226,38 @@ def _compare(format, run, endpoints, inputs, truth, tolerance=TOLERANCE):
     return rows
 
 
+def _compare_files(run, endpoints, inputs, keras):
+    """Runs the signatures that take and give files, against `keras` on the same 8-bit pictures."""
+    rows = []
+    for name, with_file in pictures.with_files(endpoints).items():
+        plain = endpoints[name.removesuffix("_bytes")]
+        tensors, files = {}, {}
+        for element, file in zip(plain.inputs, with_file.inputs, strict=True):
+            value = inputs[name.removesuffix("_bytes")][element.name]
+            if pictures.is_picture(element):
+                value = levels.from_levels(levels.to_levels(value)).numpy()
+            tensors[element.name] = value
+            picture = pictures.is_picture(element)
+            files[file.name] = pictures.encode(value).numpy() if picture else value
+        truth = keras(name.removesuffix("_bytes"), tensors)
+        with _as_verification_error(f"saved_model: endpoint {name!r} does not run"):
+            answers = run(name, files)
+            for element, file in zip(plain.outputs, with_file.outputs, strict=True):
+                if not pictures.is_picture(element):
+                    continue  # the same as without files, but of pictures of 8 bits
+                value = pictures.decode(answers[file.name], element.shape).numpy()
+                expected = levels.from_levels(levels.to_levels(truth[element.name])).numpy()
+                difference = float(abs(value - expected).max())
+                row = Row("saved_model", name, file.name, difference, 127.5 * difference, ONE_LEVEL)
+                if not row.ok:
+                    raise VerificationError(
+                        f"saved_model: endpoint {name!r}, output {file.name!r} is "
+                        f"{row.relative:.0f} levels of 255 off, but at most one is allowed"
+                    )
+                rows.append(row)
+    return rows
+
+
 def _check_declared(place, element, value, count):
     """Holds an array against the `Element` that promised it."""
     fits = len(value.shape) == len(element.shape) + 1 and all(
@@ -285,8 +321,14 @@ def _size(path):
 @contextlib.contextmanager
 def _session(path):
     """Runs a SavedModel as TensorFlow Serving does: a C++ session, without Keras' Python."""
-    with tf.compat.v1.Session(graph=tf.Graph()) as session:
-        with quiet(), _as_verification_error("saved_model: does not load"):
+    session = tf.compat.v1.Session(graph=tf.Graph())
+    with contextlib.closing(session):
+        # The default graph only while it loads: around it, tensors are eager as everywhere.
+        with (
+            quiet(),
+            _as_verification_error("saved_model: does not load"),
+            session.graph.as_default(),
+        ):
             loaded = tf.compat.v1.saved_model.load(session, ["serve"], str(path))
 
         def run(name, tensors):

@@ -1,5 +1,6 @@
 """The delivery: both formats answer as Keras does, and what does not is never delivered."""
 
+import io
 import json
 import os
 import subprocess
@@ -9,6 +10,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from PIL import Image
 from rich.console import Console
 
 import export
@@ -137,8 +139,9 @@ def test_a_generator_answers_alike_in_all_formats(delivery):
         (format, endpoint, "images")
         for format in ("saved_model", "lite")
         for endpoint in ("sample", "from_latents")
-    }
-    assert all(row.ok and row.tolerance == verify.TOLERANCE for row in report.rows)
+    } | {("saved_model", f"{name}_bytes", "images_bytes") for name in ("sample", "from_latents")}
+    allowed = {"images": verify.TOLERANCE, "images_bytes": verify.ONE_LEVEL}
+    assert all(row.ok and row.tolerance == allowed[row.output] for row in report.rows)
     assert sorted(path.name for path in out.iterdir()) == [
         "model.tflite",
         "report.json",
@@ -150,10 +153,61 @@ def test_a_generator_answers_alike_in_all_formats(delivery):
 def test_an_autoencoder_answers_alike_in_all_formats(pictures, tmp_path):
     model = Autoencoder(encoder=downward(), decoder=upward())
     report = export.deliver(model, pictures, tmp_path / "out")
-    # 2 formats; encode and sample have two outputs each.
-    assert len(report.rows) == 2 * 6
+    # 2 formats; encode and sample have two outputs each; and three give files.
+    assert len(report.rows) == 2 * 6 + 3
     exact = [row for row in report.rows if row.output == "labels"]
     assert [(row.difference, row.tolerance) for row in exact] == [(0.0, 0.0)] * 2
+
+
+def test_files_of_pictures_come_and_go(pictures, tmp_path):
+    model = Autoencoder(encoder=downward(), decoder=upward())
+    export.deliver(model, pictures, tmp_path / "out", ["saved_model"])
+    levels = np.rint((pictures[:3] + 1) * 127.5).astype("uint8")
+    images = tf.constant(levels / np.float32(127.5) - 1)
+    truth = model.reconstruct(images)
+    sent = []
+    for level in levels:
+        file = io.BytesIO()
+        Image.fromarray(level[..., 0]).save(file, "png")
+        sent.append(file.getvalue())
+    coloured = io.BytesIO()
+    Image.fromarray(np.zeros([16, 16, 3], "uint8")).save(coloured, "png")
+    large = io.BytesIO()
+    Image.fromarray(np.zeros([16, 17], "uint8")).save(large, "png")
+    with verify._session(tmp_path / "out/saved_model") as run:
+        answer = run("reconstruct_bytes", {"images_bytes": sent})["images_bytes"]
+        found = np.array([Image.open(io.BytesIO(file)) for file in answer])
+        expected = (truth.numpy()[..., 0] + 1) * 127.5
+        assert found.shape == (3, 16, 16) and np.abs(found - expected).max() <= 0.51
+        means = run("encode_bytes", {"images_bytes": sent})["latents"]
+        np.testing.assert_allclose(means, model.encode(images)[0], atol=1e-4)
+        run("encode_bytes", {"images_bytes": [coloured.getvalue()]})  # taken as gray
+        for file, words in (
+            (large.getvalue(), "each picture must be 16 pixels wide"),
+            (b"no picture", "Unknown image file format"),
+            (b"", "Unknown image file format|Input is empty"),
+        ):
+            with pytest.raises(tf.errors.InvalidArgumentError, match=words):
+                run("encode_bytes", {"images_bytes": [file]})
+
+
+def test_a_signature_refuses_what_it_cannot_take(pictures, tmp_path):
+    model = Autoencoder(encoder=downward(), decoder=upward())
+    element = Element("images", (None, None, 1), "float32", -1, 1, 4)
+    image = keras.Input([None, None, 1])
+    copy = keras.Model(image, keras.layers.Conv2D(1, 3, padding="same", activation="tanh")(image))
+    model.free = copy
+    endpoints = model.endpoints | {"free": Endpoint(copy, (element,), (element,))}
+    model.__class__ = type("Both", (Autoencoder,), {"endpoints": endpoints})
+    export.deliver(model, pictures, tmp_path / "out", ["saved_model", "lite"])
+    with verify._session(tmp_path / "out/saved_model") as run:
+        for label in (-1, 10):
+            with pytest.raises(tf.errors.InvalidArgumentError, match="labels must be 0 to 9"):
+                run("sample", {"seeds": [0, 1], "labels": [3, label]})
+        with pytest.raises(tf.errors.InvalidArgumentError, match="must be multiples of 4"):
+            run("free", {"images": np.zeros([1, 8, 6, 1], "f4")})
+        assert run("free", {"images": np.zeros([1, 8, 12, 1], "f4")})["images"].shape[2] == 12
+        assert run("sample", {"seeds": [0, 1], "labels": [3, 9]})["labels"].tolist() == [3, 9]
 
 
 def test_the_report_describes_the_folder(delivery, tmp_path):
