@@ -45,12 +45,7 @@ def decode(files, shape):
 
     def one(file):
         image = tf.io.decode_image(file, channels=shape[2], expand_animations=False)
-        image = tf.reshape(image, tf.concat([tf.shape(image)[:2], [shape[2]]], axis=0))
-        for axis, side in enumerate(("pixels high", "pixels wide")):
-            if shape[axis] is not None:
-                message = f"each picture must be {shape[axis]} {side}"
-                tf.debugging.assert_equal(tf.shape(image)[axis], shape[axis], message)
-        return tf.ensure_shape(image, shape)
+        return tf.ensure_shape(image, shape)  # whose error tells both shapes
 
     levels = tf.map_fn(one, files, fn_output_signature=tf.TensorSpec(shape, tf.uint8))
     return from_levels(levels)
