@@ -26,6 +26,7 @@ TINY = {
     "generator_width": 16,
     "discriminator_width": 8,
     "blocks": 1,
+    "pool": 16,
     "batch_size": 16,
     "epochs": 1,
 }
