@@ -3,6 +3,11 @@ from pathlib import Path
 from setuptools import find_packages, setup
 
 ONNX = ["tf2onnx==1.17.0", "onnx>=1.23,<2", "onnxruntime>=1.31,<2"]
+SERVING = ["tensorflow-serving-api>=2.19,<3"]
+SERVE = [
+    'mlserver>=1.7,<2; python_version < "3.13"',
+    'uvicorn<0.29; python_version < "3.13"',  # a later one stops by force at Ctrl-C
+]
 
 setup(
     name="tfgen",
@@ -33,7 +38,18 @@ setup(
     ],
     extras_require={
         "onnx": ONNX,
-        "test": ["pytest>=8", "nbclient", "nbformat", "ipykernel", "selenium>=4.20", *ONNX],
+        "serving": SERVING,
+        "serve": SERVE,
+        "test": [
+            "pytest>=8",
+            "nbclient",
+            "nbformat",
+            "ipykernel",
+            "selenium>=4.20",
+            *ONNX,
+            *SERVING,
+            *SERVE,
+        ],
         "lint": ["ruff>=0.9"],
     },
     entry_points={"console_scripts": ["tfgen = tfgen.cli:main"]},

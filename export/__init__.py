@@ -1,118 +1,22 @@
-"""The delivery: a trained model as files that run without this project, and the proof of it."""
+"""The delivery: a trained model as files that run without this project, and the proof of it.
 
-import json
-import math
-import tempfile
-from importlib import metadata
-from pathlib import Path
+TensorFlow is imported when something is delivered, not before: a client needs none.
+"""
 
-from export import lite, onnx, saved_model, verify, web
-from export.errors import DeliveryError, VerificationError
-from export.verify import Report, table
-from tfgen.errors import InputError
-
-__all__ = ["FORMATS", "DeliveryError", "Report", "VerificationError", "deliver", "table"]
-
-FORMATS = ("saved_model", "lite", "onnx", "web")
-USUAL = ("saved_model", "lite")  # the others need packages that not everybody has
-QUANTIZE = tuple(verify.LITE)
+__all__ = [
+    "FORMATS",
+    "QUANTIZE",
+    "DeliveryError",
+    "Report",
+    "VerificationError",
+    "deliver",
+    "table",
+]
 
 
-def deliver(model, images, out, formats=USUAL, name="model", console=None, quantize="none"):
-    """Writes a model's endpoints in some formats, all verified; `out` appears when all is well.
+def __getattr__(name):
+    if name not in __all__:
+        raise AttributeError(f"module 'export' has no attribute {name!r}")
+    from export import delivery
 
-        OUT/saved_model/   for TensorFlow Serving and TensorFlow in any language
-        OUT/model.tflite   for LiteRT
-        OUT/onnx/          for ONNX Runtime and all that reads ONNX: a file an endpoint
-        OUT/web/           a page that runs the model in the browser, with all that it needs
-        OUT/report.json    the endpoints, the differences from Keras, sizes and versions
-
-    Args:
-        model: a `keras.Model` with `endpoints`, `{name: Endpoint}`, and float32 weights.
-        images: `[M, H, W, C]`, real ones to verify with, or None.
-        out: the folder to be made.
-        formats: some of `FORMATS`.
-        name: what the report calls the model.
-        console: a `rich.console.Console` on which the differences are printed, or None.
-        quantize: one of `QUANTIZE`, how LiteRT's weights are kept: "none" for float32, "float16".
-
-    Returns:
-        The `Report`.
-
-    Raises:
-        InputError: `out` exists, or a format or quantization is unknown.
-        DeliveryError: the model cannot be written in a format.
-        VerificationError: what was written does not answer as the model does.
-    """
-    unknown = [format for format in formats if format not in FORMATS]
-    if unknown or not formats:
-        raise InputError(f"formats={formats!r}: give one or more of {', '.join(FORMATS)}")
-    if quantize not in QUANTIZE:
-        raise InputError(f"quantize={quantize!r} is not one of {', '.join(QUANTIZE)}")
-    out = Path(out).absolute()
-    if out.exists():
-        raise InputError(f"{out} exists already: remove it, or deliver into another folder")
-    home = next(folder for folder in out.parents if folder.is_dir())
-    with tempfile.TemporaryDirectory(dir=home, prefix=f".{out.name}-") as attempt:
-        draft = Path(attempt) / "draft"
-        draft.mkdir()
-        contents, written = _contents(name, model.endpoints), {}
-
-        def place(format):
-            """Where files go: what only another format is made from stays out of the draft."""
-            return (draft if format in formats else Path(attempt)) / format
-
-        if {"saved_model", "lite"} & set(formats):
-            saved_model.write(model, place("saved_model"))
-            if "saved_model" in formats:
-                written["saved_model"] = place("saved_model")
-        if "lite" in formats:
-            written["lite"] = draft / "model.tflite"
-            lite.write(place("saved_model"), written["lite"], model.endpoints, quantize)
-        if {"onnx", "web"} & set(formats):
-            written["onnx"] = place("onnx")
-            onnx.write(model.endpoints, written["onnx"])
-        if "web" in formats:  # its graphs are those of `onnx`, and verified as such
-            web.write(written["onnx"], place("web"), contents)
-        report = verify.verify(model.endpoints, images, quantize=quantize, **written)
-        (draft / "report.json").write_text(_document(contents, report))
-        out.parent.mkdir(parents=True, exist_ok=True)
-        draft.rename(out)
-    if console:
-        console.print(table(report))
-    return report
-
-
-def _contents(name, endpoints):
-    """What a delivery offers, for people and programs that have only the folder."""
-    return {
-        "model": name,
-        "endpoints": {
-            key: {
-                "inputs": [_describe(element) for element in endpoint.inputs],
-                "outputs": [_describe(element) for element in endpoint.outputs],
-            }
-            for key, endpoint in endpoints.items()
-        },
-    }
-
-
-def _document(contents, report):
-    """`report.json`: the contents, and how they were found to be."""
-    packages = ["tensorflow", "keras", "ai-edge-litert"]
-    if "onnx" in report.sizes:
-        packages += ["tf2onnx", "onnx", "onnxruntime"]
-    document = contents | {
-        "differences": [{**row._asdict(), "ok": row.ok} for row in report.rows],
-        "bytes": report.sizes,
-        "versions": {package: metadata.version(package) for package in packages},
-    }
-    return json.dumps(document, indent=2) + "\n"
-
-
-def _describe(element):
-    # JSON has no infinity: null is an end without a bound, and in a shape a free size.
-    low, high = (end if math.isfinite(end) else None for end in (element.low, element.high))
-    described = {"name": element.name, "shape": [None, *element.shape], "dtype": element.dtype}
-    sizes = {"sizes_are_multiples_of": element.multiple} if None in element.shape else {}
-    return described | {"low": low, "high": high} | sizes
+    return getattr(delivery, name)

@@ -49,11 +49,15 @@ def write(model, path):
 
 
 def _checks(endpoint, tensors):
-    """Assertions that integers are in their range, and free sizes multiples of what they must be.
+    """Assertions that all inputs have as many rows, integers are in their range, and sizes fit.
 
     (Seeds may be any int32. LiteRT's converter leaves assertions out.)
     """
-    checks = []
+    first, *others = endpoint.inputs
+    rows, checks = tf.shape(tensors[first.name])[0], []
+    for other in others:
+        message = f"{other.name} must have as many rows as {first.name}"
+        checks.append(tf.debugging.assert_equal(tf.shape(tensors[other.name])[0], rows, message))
     for element in endpoint.inputs:
         tensor, low, high = tensors[element.name], element.low, element.high
         if tensor.dtype.is_integer and high - low < SEEDS.high - SEEDS.low:

@@ -123,7 +123,7 @@ def verify(
             sizes["weights"],
             1.1 * sizes["weights"] + ANY_BYTES + ENTRY_BYTES * len(weights),
         )
-        with _session(saved_model) as run:
+        with session(saved_model) as run:
             rows += _compare("saved_model", run, endpoints, inputs, truth)
             rows += _compare_files(run, endpoints, inputs, keras)
     if lite:
@@ -319,8 +319,11 @@ def _size(path):
 
 
 @contextlib.contextmanager
-def _session(path):
-    """Runs a SavedModel as TensorFlow Serving does: a C++ session, without Keras' Python."""
+def session(path):
+    """Runs a SavedModel as TensorFlow Serving does: a C++ session, without Keras' Python.
+
+    Gives `run(signature, {input: array}) -> {output: array}`.
+    """
     session = tf.compat.v1.Session(graph=tf.Graph())
     with contextlib.closing(session):
         # The default graph only while it loads: around it, tensors are eager as everywhere.

@@ -174,7 +174,7 @@ def test_files_of_pictures_come_and_go(pictures, tmp_path):
     Image.fromarray(np.zeros([16, 16, 3], "uint8")).save(coloured, "png")
     large = io.BytesIO()
     Image.fromarray(np.zeros([16, 17], "uint8")).save(large, "png")
-    with verify._session(tmp_path / "out/saved_model") as run:
+    with verify.session(tmp_path / "out/saved_model") as run:
         answer = run("reconstruct_bytes", {"images_bytes": sent})["images_bytes"]
         found = np.array([Image.open(io.BytesIO(file)) for file in answer])
         expected = (truth.numpy()[..., 0] + 1) * 127.5
@@ -200,10 +200,12 @@ def test_a_signature_refuses_what_it_cannot_take(pictures, tmp_path):
     endpoints = model.endpoints | {"free": Endpoint(copy, (element,), (element,))}
     model.__class__ = type("Both", (Autoencoder,), {"endpoints": endpoints})
     export.deliver(model, pictures, tmp_path / "out", ["saved_model", "lite"])
-    with verify._session(tmp_path / "out/saved_model") as run:
+    with verify.session(tmp_path / "out/saved_model") as run:
         for label in (-1, 10):
             with pytest.raises(tf.errors.InvalidArgumentError, match="labels must be 0 to 9"):
                 run("sample", {"seeds": [0, 1], "labels": [3, label]})
+        with pytest.raises(tf.errors.InvalidArgumentError, match="as many rows as seeds"):
+            run("sample", {"seeds": [0, 1, 2], "labels": [3]})
         with pytest.raises(tf.errors.InvalidArgumentError, match="must be multiples of 4"):
             run("free", {"images": np.zeros([1, 8, 6, 1], "f4")})
         assert run("free", {"images": np.zeros([1, 8, 12, 1], "f4")})["images"].shape[2] == 12

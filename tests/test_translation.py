@@ -394,7 +394,7 @@ def test_deliveries_translate_any_size(name, given, tmp_path):
         given = {e.name: tensors[e.name] for e in endpoint.inputs}
         truth = endpoint(**given)["images"].numpy()
         arrays = {e: value.numpy() for e, value in given.items()}
-        with verify._session(tmp_path / "out/saved_model") as run:
+        with verify.session(tmp_path / "out/saved_model") as run:
             np.testing.assert_allclose(run(key, arrays)["images"], truth, atol=2e-4)
         for folder, tolerance in (("out", 2e-4), ("half", 2e-2)):
             with verify._interpreter(tmp_path / folder / "model.tflite") as run:

@@ -173,7 +173,7 @@ def translate(
 @app.command()
 def export(
     run: Run,
-    to: Annotated[str, typer.Option(help="Formats: saved_model,lite,onnx,web.")] = (
+    to: Annotated[str, typer.Option(help="Formats: saved_model,lite,onnx,serving,web.")] = (
         "saved_model,lite"
     ),
     out: Annotated[pathlib.Path | None, typer.Option(help="Folder; RUN/export.")] = None,
@@ -185,6 +185,23 @@ def export(
 
     model, data = training.open_run(run, zoo.find)
     _deliver(model, data, to, out or run / "export", run.resolve().name, quantize)
+
+
+@app.command()
+def serve(
+    out: Annotated[pathlib.Path, typer.Argument(help="A delivery with the format serving.")],
+    port: Annotated[int, typer.Option(help="Of REST.")] = 8501,
+    host: Annotated[str, typer.Option(help="0.0.0.0 to be reached from elsewhere.")] = "127.0.0.1",
+):
+    """Serves a delivery on this machine, with TensorFlow Serving's REST."""
+    from export import errors, server
+
+    try:
+        kit, name = server.find(out)
+        _say(f"{name}: http://{host}:{port}/v1/models/{name} (stop with Ctrl-C)")
+        sys.exit(server.serve(kit, port, host))
+    except errors.DeliveryError as error:
+        _fail(error, 1)
 
 
 @app.command()
