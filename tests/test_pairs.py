@@ -9,7 +9,8 @@ from tests.conftest import mirrored
 from tfgen import random
 from tfgen.data import load
 from tfgen.data.data import in_memory
-from tfgen.data.pairs import Pairs, jittered, rendering
+from tfgen.data.pairs import Pairs, jittered
+from tfgen.data.renderings import rendering
 from tfgen.errors import InputError
 
 

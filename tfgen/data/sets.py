@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
-from tfgen.data import names, pairs, pictures, synthetic
+from tfgen.data import names, pair_files, pairs, pictures, renderings, synthetic
 from tfgen.data.data import Data, hold_out, in_memory
 from tfgen.errors import InputError
 
@@ -21,8 +21,8 @@ def load(name, image_size=None):
     Args:
         name: one of `tfgen.data.names.names()`; "folder:PATH" for a folder of images (its layouts:
             `pictures.read_folder`), "tfds:NAME" for any set of images in TensorFlow Datasets,
-            "pairs:PATH" and "unpaired:PATH" for two domains (layouts: `pairs.read_pairs`,
-            `pairs.read_unpaired`), "unpaired:NAME,NAME" for two sets as domains. A set that is
+            "pairs:PATH" and "unpaired:PATH" for two domains (layouts: `pair_files.read_pairs`,
+            `pair_files.read_unpaired`), "unpaired:NAME,NAME" for two sets as domains. A set that is
             not on disk is downloaded to TFDS_DATA_DIR.
         image_size: pixels of a side, to which the middle squares of the images are scaled.
 
@@ -41,7 +41,7 @@ def load(name, image_size=None):
     if scheme == "tfds" and rest:
         return _tfds(name, rest, image_size)
     if scheme == "pairs" and rest:
-        return pairs.read_pairs(name, rest, image_size)
+        return pair_files.read_pairs(name, rest, image_size)
     if scheme == "unpaired" and rest:
         return _unpaired(name, rest, image_size)
     if name in names.DOWNLOADED:
@@ -49,7 +49,7 @@ def load(name, image_size=None):
     if name not in names.EMBEDDED:
         raise InputError(_unknown(name))
     if name in names.DIGIT_PAIRS:
-        return pairs.digits(name, _digits().resized(image_size or 16))
+        return renderings.digits(name, _digits().resized(image_size or 16))
     data = _digits() if name == "digits" else synthetic.load(name)
     return data.resized(image_size) if image_size else data
 
@@ -82,7 +82,7 @@ def _folder(name, path, image_size):
 def _unpaired(name, rest, image_size):
     first, comma, second = rest.partition(",")
     if not comma or Path(rest).expanduser().is_dir():
-        return pairs.read_unpaired(name, rest, image_size)
+        return pair_files.read_unpaired(name, rest, image_size)
     a, b = (load(part.strip(), image_size) for part in (first, second))
     return pairs.together(name, a, b)
 

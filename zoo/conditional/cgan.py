@@ -18,12 +18,12 @@ from tfgen.endpoint import SEEDS, Element, Endpoint, labels
 from tfgen.errors import InputError
 from tfgen.layers.dropout import Dropout
 from tfgen.layers.maxout import Maxout
-from tfgen.model import GenerativeModel, minimize
 from tfgen.networks import conv
 from tfgen.training import Stage
+from zoo.adversarial.gan import GAN
 
 
-class CGAN(GenerativeModel):
+class CGAN(GAN):
     """A generator and a discriminator that both see the label.
 
     Args:
@@ -35,16 +35,8 @@ class CGAN(GenerativeModel):
     """
 
     def __init__(self, generator, discriminator, element, classes, loss=losses.non_saturating):
-        super().__init__()
-        self.generator, self.discriminator = generator, discriminator
-        self.element, self.classes, self.adversarial = element, classes, loss
-
-    @property
-    def objectives(self):
-        return {
-            "discriminator": minimize(self.discriminator_loss, self.discriminator),
-            "generator": minimize(self.generator_loss, self.generator),
-        }
+        super().__init__(generator, discriminator, element, loss)
+        self.classes = classes
 
     def discriminator_loss(self, batch):
         reals, labels = batch
