@@ -45,7 +45,7 @@ FACADES = {
     "cyclegan": (
         "tfds:cycle_gan/facades",
         64,
-        {"width": 24, "blocks": 4, "batch_size": 1, "epochs": 10},
+        {"width": 24, "blocks": 4, "batch_size": 1, "epochs": 6},
     ),
 }
 SHOWN = 8  # rows of a grid
