@@ -6,7 +6,7 @@ import tempfile
 from importlib import metadata
 from pathlib import Path
 
-from export import lite, onnx, saved_model, serving, verify, web
+from export import lite, lite_variants, onnx, saved_model, serving, verify, web
 from export.errors import DeliveryError, VerificationError
 from export.verify import Report, table
 from tfgen.errors import InputError
@@ -23,7 +23,7 @@ __all__ = [
 
 FORMATS = ("saved_model", "lite", "onnx", "serving", "web")
 USUAL = ("saved_model", "lite")  # the others need packages that not everybody has
-QUANTIZE = tuple(verify.LITE)
+QUANTIZE = (*verify.LITE, "advise")
 
 
 def deliver(model, images, out, formats=USUAL, name="model", console=None, quantize="none"):
@@ -43,7 +43,8 @@ def deliver(model, images, out, formats=USUAL, name="model", console=None, quant
         formats: some of `FORMATS`.
         name: what the report calls the model.
         console: a `rich.console.Console` on which the differences are printed, or None.
-        quantize: one of `QUANTIZE`, how LiteRT's weights are kept: "none" for float32, "float16".
+        quantize: how LiteRT's weights are kept, see `lite.write`; "advise" measures all ways and
+            takes the one that `lite_variants.advise` names.
 
     Returns:
         The `Report`.
@@ -77,7 +78,12 @@ def deliver(model, images, out, formats=USUAL, name="model", console=None, quant
                 written["saved_model"] = place("saved_model")
         if "lite" in formats:
             written["lite"] = draft / "model.tflite"
-            lite.write(place("saved_model"), written["lite"], model.endpoints, quantize)
+            if quantize == "advise":
+                found = lite_variants.measure(place("saved_model"), model.endpoints, images)
+                quantize = lite_variants.advise(found)
+                if console:
+                    console.print(lite_variants.table(found, quantize))
+            lite.write(place("saved_model"), written["lite"], model.endpoints, quantize, images)
         if {"onnx", "web"} & set(formats):
             written["onnx"] = place("onnx")
             onnx.write(model.endpoints, written["onnx"])

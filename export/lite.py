@@ -7,10 +7,13 @@ from pathlib import Path
 import tensorflow as tf
 
 from export.errors import DeliveryError
+from export.examples import likely
 from tfgen.quiet import quiet
 
+REPRESENTATIVE = 100  # rows
 
-def write(saved_model_path, path, endpoints, quantize="none"):
+
+def write(saved_model_path, path, endpoints, quantize="none", images=None):
     """Converts a SavedModel into one .tflite file, all endpoints as its signatures.
 
     They take and give float32 in any case.
@@ -18,8 +21,11 @@ def write(saved_model_path, path, endpoints, quantize="none"):
     Args:
         saved_model_path: a folder that `export.saved_model.write` made.
         path: the file; it appears when it is complete.
-        endpoints: the names of the signatures.
-        quantize: "none" keeps weights in float32; "float16" rounds them, to half the size.
+        endpoints: `{name: Endpoint}`, the signatures.
+        quantize: how weights are kept: "none", in float32; "float16", in half the bytes; "dynamic",
+            as 8 bits, for which activations are rounded as they come; "int8", as 8 bits, for which
+            their ranges are taken from examples.
+        images: `[M, H, W, C]`, real ones for these examples, or None.
 
     Raises:
         DeliveryError: an endpoint needs an operation that LiteRT has not.
@@ -29,9 +35,12 @@ def write(saved_model_path, path, endpoints, quantize="none"):
         str(saved_model_path), signature_keys=list(endpoints)
     )
     converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS]
-    if quantize == "float16":
+    if quantize != "none":
         converter.optimizations = [tf.lite.Optimize.DEFAULT]
+    if quantize == "float16":
         converter.target_spec.supported_types = [tf.float16]
+    if quantize == "int8":
+        converter.representative_dataset = lambda: _representative(endpoints, images)
     try:
         with quiet():
             content = converter.convert()
@@ -41,6 +50,14 @@ def write(saved_model_path, path, endpoints, quantize="none"):
     partial = path.with_name(path.name + ".partial")
     partial.write_bytes(content)
     os.replace(partial, path)
+
+
+def _representative(endpoints, images):
+    """Rows for the ranges of activations: `(signature, {input: [1, ...]})`."""
+    for name, endpoint in endpoints.items():
+        rows = likely(endpoints, endpoint, images, REPRESENTATIVE)
+        for i in range(REPRESENTATIVE):
+            yield name, {key: value[i : i + 1] for key, value in rows.items()}
 
 
 def _explain(text, endpoints):

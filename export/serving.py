@@ -16,8 +16,9 @@ import numpy as np
 import tensorflow as tf
 
 from export.errors import DeliveryError, VerificationError, reason
+from export.examples import examples
 from export.pictures import encode, is_picture, with_files
-from export.verify import examples, session
+from export.verify import session
 
 VERSION = 1
 IMAGE = "tensorflow/serving:2.19.1"

@@ -18,10 +18,9 @@ from rich.table import Table
 
 from export import pictures
 from export.errors import VerificationError
+from export.examples import examples
 from export.saved_model import trace
-from tfgen import random
 from tfgen.data import levels
-from tfgen.endpoint import SEEDS
 from tfgen.quiet import quiet
 
 # Of the scale of an output. Honest float32 is up to 4e-5 off, in a DCGAN of 19 million weights:
@@ -30,11 +29,16 @@ from tfgen.quiet import quiet
 TOLERANCE = 2e-4
 # Of a LiteRT file, and the least part of the weights' bytes that it must have, by `quantize`.
 # Weights in float16 are 2^-11 of themselves off, which adds up over layers.
-LITE = {"none": (TOLERANCE, 0.9), "float16": (5e-2, 0.45)}
+# 8 bits are coarse: what they may do to an output is a question of taste, which `lite_variants`
+# answers with numbers; beyond this it is another model.
+LITE = {
+    "none": (TOLERANCE, 0.9),
+    "float16": (5e-2, 0.45),
+    "dynamic": (0.5, 0.2),
+    "int8": (0.5, 0.2),
+}
 ONE_LEVEL = 1.01  # of 255, by which a picture of 8 bits may be off
 COUNT = 10  # rows: the classes of most labels
-FREE = 32  # at least, where an element's size is free
-SMALL_AND_LARGE = (0, 1, -1, 7, 2**31 - 1, -(2**31), 1234567890, -987654321, 65536, 42)
 ANY_BYTES = 4096  # an index and a header beside the weights,
 ENTRY_BYTES = 256  # and an entry for each of them
 GRAPH_BYTES = 2**20  # of one endpoint: operators, and constants such as the counters of noise
@@ -153,39 +157,6 @@ def verify(
     return Report(rows, sizes)
 
 
-def examples(endpoint, images, count):
-    """Inputs that an endpoint may meet: `{name: array [count, ...]}`, the same at each call.
-
-    Seeds are small, negative and large ones; "images" are the given ones; integers run through
-    their range; other numbers are standard normal, or uniform where both ends are bounded.
-    """
-    return {
-        element.name: _example(element, images, count, stream)
-        for stream, element in enumerate(endpoint.inputs)
-    }
-
-
-def _example(element, images, count, stream):
-    if element.name == "images" and images is not None:
-        return np.asarray(images, element.dtype)[np.arange(count) % len(images)]
-    free = math.ceil(FREE / element.multiple) * element.multiple
-    shape = [free if size is None else size for size in element.shape]
-    low, high = element.low, element.high
-    if np.issubdtype(element.dtype, np.integer):
-        values = np.arange(count * math.prod(shape)).reshape([count, *shape])
-        if high - low >= SEEDS.high - SEEDS.low:
-            values = np.take(SMALL_AND_LARGE, values, mode="wrap")
-        else:
-            values = low + values % (high - low + 1)
-    elif math.isfinite(low) and math.isfinite(high):
-        values = low + (high - low) * random.uniform(tf.range(count), shape, stream).numpy()
-    else:
-        values = random.normal(tf.range(count), shape, stream).numpy()
-        values = low + abs(values) if math.isfinite(low) else values
-        values = high - abs(values) if math.isfinite(high) else values
-    return values.astype(element.dtype)
-
-
 def table(report):
     """A `rich.table.Table` of a `Report`, to be printed."""
     result = Table("format", "endpoint", "output", title="Differences from Keras")
@@ -293,11 +264,15 @@ def _distance(element, answers, truth):
     difference = max(float(abs(answer - truth[: len(answer)]).max()) for answer in answers)
     if not np.issubdtype(answers[0].dtype, np.floating):
         return difference, difference
+    return difference, difference / scale_of(element, truth)
+
+
+def scale_of(element, values):
+    """The unit in which differences of an output are told, from its values `[N, ...]`: a float."""
     # The deviation. But numbers far from 0, or that were mapped onto a range, are rounded in units
     # of their own size or the range's: the hundredth allows 2e-6 of it, float32's epsilon 17 times.
     ends = [abs(end) for end in (element.low, element.high) if math.isfinite(end)]
-    scale = float(truth.std() + 0.01 * max([abs(truth).max(), *ends]))
-    return difference, difference / (scale or 1.0)
+    return float(values.std() + 0.01 * max([abs(values).max(), *ends])) or 1.0
 
 
 def _check_size(format, size, low, high):

@@ -14,8 +14,9 @@ from PIL import Image
 from rich.console import Console
 
 import export
-from export import lite, saved_model, verify
+from export import examples, lite, lite_variants, saved_model, verify
 from export.errors import DeliveryError, VerificationError
+from export.lite_variants import Variant
 from tfgen import random
 from tfgen.endpoint import SEEDS, Element, Endpoint
 from tfgen.errors import InputError
@@ -255,7 +256,7 @@ def test_a_seed_is_the_same_picture_in_any_batch(delivery, generator):
     expected = generator.sample(tf.constant(seeds)).numpy()
     assert (expected[0] == expected[3]).all()
     assert abs(expected[0] - expected[1]).max() > 0.1
-    for runtime, path in (("_session", "saved_model"), ("_interpreter", "model.tflite")):
+    for runtime, path in (("session", "saved_model"), ("_interpreter", "model.tflite")):
         with getattr(verify, runtime)(out / path) as run:
             for rows in ([0], [2], [1, 2], [3, 2, 1, 0], [0]):
                 images = run("sample", {"seeds": seeds[rows]})["images"]
@@ -309,8 +310,47 @@ def test_float16_is_half_the_size_and_nearly_the_same(generator, tmp_path):
     assert {row.tolerance for row in half.rows} == {verify.LITE["float16"][0]}
     worst = max(row.relative for row in half.rows)
     assert verify.TOLERANCE < worst < 1e-2
-    with pytest.raises(InputError, match="quantize='int4' is not one of none, float16"):
+    with pytest.raises(InputError, match="quantize='int4' is not one of none, float16, dynamic"):
         export.deliver(generator, None, tmp_path / "x", quantize="int4")
+
+
+def test_variants_are_measured_and_the_best_is_taken(generator, pictures, tmp_path):
+    console = Console(record=True, width=100)
+    report = export.deliver(
+        generator, pictures, tmp_path / "out", ["lite"], console=console, quantize="advise"
+    )
+    said = console.export_text()
+    assert all(kind in said for kind in verify.LITE) and said.count("(advised)") == 1
+    assert report.sizes["lite"] == (tmp_path / "out/model.tflite").stat().st_size
+    saved_model.write(generator, tmp_path / "saved")
+    found = {v.quantize: v for v in lite_variants.measure(tmp_path / "saved", generator.endpoints)}
+    assert not any(v.problem for v in found.values())
+    assert found["none"].error < 1e-4 < found["float16"].error < 1e-2 < found["int8"].error < 1.0
+    sizes = [found[kind].size for kind in ("none", "float16", "int8")]
+    assert sizes == sorted(sizes, reverse=True)
+    assert all(v.milliseconds > 0 for v in found.values())
+
+
+def test_advice():
+    plain = Variant("none", 100, 1e-6, 1.0)
+    half, coarse = Variant("float16", 50, 1e-3, 1.1), Variant("int8", 25, 0.3, 0.5)
+    slow = Variant("dynamic", 25, 1e-3, 3.0)
+    assert lite_variants.advise([plain, half, slow, coarse]) == "float16"
+    assert lite_variants.advise([plain, slow, coarse]) == "none"
+    assert lite_variants.advise([plain, half, coarse._replace(error=1e-2)]) == "int8"
+    broken = Variant("float16", problem="it cannot be")
+    assert lite_variants.advise([plain, broken]) == "none"
+    assert lite_variants.table([plain, broken], "none").row_count == 2
+
+
+def test_int8_latents_are_those_of_the_prior(generator):
+    endpoints = {
+        "latents": Endpoint(lambda s: random.uniform(s, LATENTS.shape), (SEEDS,), (LATENTS,)),
+        "decode": Endpoint(lambda z: z, (LATENTS,), (LATENTS,)),
+    }
+    rows = examples.likely(endpoints, endpoints["decode"], None, 8)["latents"]
+    truth = random.uniform(tf.constant(examples.SMALL_AND_LARGE[:8]), LATENTS.shape)
+    np.testing.assert_array_equal(rows, truth)
 
 
 def test_lite_alone_leaves_no_saved_model(generator, tmp_path):
@@ -333,8 +373,8 @@ def test_examples_cover_what_an_endpoint_may_meet(pictures):
         Element("scales", (1000,), low=0.0),
         Element("photos", (None, None, 3)),
     )
-    found = verify.examples(Endpoint(None, elements, ()), pictures, 10)
-    again = verify.examples(Endpoint(None, elements, ()), pictures, 10)
+    found = examples.examples(Endpoint(None, elements, ()), pictures, 10)
+    again = examples.examples(Endpoint(None, elements, ()), pictures, 10)
     assert all((found[name] == again[name]).all() for name in found)
     assert all(found[e.name].dtype == e.dtype for e in elements)
     assert (found["seeds"] < 0).any() and (found["seeds"] > 2**30).any()

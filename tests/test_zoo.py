@@ -11,7 +11,7 @@ import tensorflow as tf
 
 import export
 import zoo
-from export import pictures, verify
+from export import examples, pictures
 from tests.conftest import mirrored
 from tfgen import checkpoints
 from tfgen.data import load
@@ -131,7 +131,7 @@ def test_endpoints_and_deliveries_agree(name, variant, tmp_path):
     files = {("saved_model", name) for name in pictures.with_files(stage.model.endpoints)}
     assert expected <= formats <= expected | files
     for endpoint in stage.model.endpoints.values():
-        inputs = verify.examples(endpoint, None, 5)
+        inputs = examples.examples(endpoint, None, 5)
         answers = endpoint(**{key: tf.constant(value) for key, value in inputs.items()})
         for element, tensor in zip(endpoint.outputs, answers.values(), strict=True):
             declared = zip((5, *element.shape), tensor.shape, strict=True)

@@ -177,7 +177,9 @@ def export(
         "saved_model,lite"
     ),
     out: Annotated[pathlib.Path | None, typer.Option(help="Folder; RUN/export.")] = None,
-    quantize: Annotated[str, typer.Option(help="LiteRT's weights: none or float16.")] = "none",
+    quantize: Annotated[
+        str, typer.Option(help="LiteRT's weights: none, float16, dynamic, int8, advise.")
+    ] = "none",
 ):
     """Writes the model for TensorFlow Serving and for devices, and checks each against Keras."""
     _start_tensorflow()
@@ -298,10 +300,9 @@ def _deliver(model, data, to, out, name, quantize="none"):
 
     images, _ = data.rows("test", 16)
     try:
-        report = export.deliver(model, images, out, tuple(to.split(",")), name, quantize=quantize)
+        export.deliver(model, images, out, tuple(to.split(",")), name, console, quantize)
     except export.DeliveryError as error:
         _fail(f"nothing was delivered: {error}", 1)
-    console.print(export.table(report))
     _say(f"verified and delivered: {out}")
 
 

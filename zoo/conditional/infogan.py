@@ -42,14 +42,14 @@ class InfoGAN(GAN):
             the category and means of the continuous codes, `[N, categories + continuous]`.
         element: the `Element` of the images.
         categories, continuous: how many there are, ints.
-        weights: lambda of the category, and of the continuous codes.
+        lambdas: of the category, and of the continuous codes.
     """
 
     def __init__(
-        self, generator, discriminator, element, categories, continuous, weights=(1.0, 0.1)
+        self, generator, discriminator, element, categories, continuous, lambdas=(1.0, 0.1)
     ):
         super().__init__(generator, discriminator, element)
-        self.categories, self.continuous, self.weights = categories, continuous, weights
+        self.categories, self.continuous, self.lambdas = categories, continuous, lambdas
 
     def discriminator_loss(self, reals):
         latents = self.latents(random.fresh(reals))
@@ -81,8 +81,8 @@ class InfoGAN(GAN):
         read = tf.reduce_sum(tfd.Normal(means, 1.0).log_prob(continuous), axis=1)
         entropies = math.log(self.categories), self.continuous * math.log(2.0)
         return {
-            "category": -self.weights[0] * (tf.reduce_mean(known) + entropies[0]),
-            "continuous": -self.weights[1] * (tf.reduce_mean(read) + entropies[1]),
+            "category": -self.lambdas[0] * (tf.reduce_mean(known) + entropies[0]),
+            "continuous": -self.lambdas[1] * (tf.reduce_mean(read) + entropies[1]),
         }
 
     def split(self, latents):
