@@ -27,7 +27,7 @@ from tfgen.files import replacing
 GIVEN = {
     "cgan": {"network": "conv", "width": 32, "epochs": 8},
     "acgan": {"generator_width": 48, "epochs": 10},
-    "projection_gan": {"width": 32, "epochs": 4},
+    "projection_gan": {"width": 32, "times": 1, "learning_rate": 5e-4, "epochs": 5},
     "cvae": {"latent_dim": 5, "epochs": 12},
 }
 DATA, SEED = "mnist", 0
