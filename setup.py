@@ -42,6 +42,7 @@ setup(
         "serve": SERVE,
         "test": [
             "pytest>=8",
+            "pytest-xdist>=3.6",
             "nbclient",
             "nbformat",
             "ipykernel",
