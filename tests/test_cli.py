@@ -28,7 +28,6 @@ def run(*arguments):
     """The exit code of `tfgen ARGUMENTS`, run in this process, where TensorFlow is up already."""
     with pytest.MonkeyPatch.context() as patch, pytest.raises(SystemExit) as stop:
         patch.setattr(sys, "argv", ["tfgen", *map(str, arguments)])
-        patch.setenv("COLUMNS", "200")
         cli.main()
     return stop.value.code or 0
 

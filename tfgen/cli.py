@@ -14,7 +14,8 @@ from rich.table import Table
 import zoo
 from tfgen.errors import InputError
 
-console = Console()
+# A pipe or a file has no width: rich would cut the tables there at 80 columns.
+console = Console(width=None if sys.stdout.isatty() else 200)
 errors = Console(stderr=True)
 
 app = typer.Typer(
