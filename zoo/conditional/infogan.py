@@ -25,7 +25,7 @@ import tensorflow_probability as tfp
 from tfgen import random
 from tfgen.endpoint import Element, Endpoint
 from tfgen.errors import InputError
-from tfgen.networks import conv
+from tfgen.networks import conv, neutral
 from tfgen.training import Stage
 from tfgen.traverse import Code, steps
 from zoo.adversarial.gan import GAN
@@ -132,47 +132,18 @@ class InfoGAN(GAN):
         }
 
 
-def _initial():
-    return keras.initializers.RandomNormal(stddev=0.02)
-
-
-def _dense(units, **kwargs):
-    return keras.layers.Dense(units, kernel_initializer=_initial(), **kwargs)
-
-
-def generator(latents, element, hidden, width):
-    """FC to 1024, FC to 128 maps of a quarter of the size, upconv 64, upconv to the image."""
-    height, channels = element.shape[0], element.shape[2]
-    x = entry = keras.Input([latents])
-    for units in (hidden, (height // 4) ** 2 * 2 * width):
-        x = keras.layers.ReLU()(conv.batch_norm()(_dense(units, use_bias=False)(x)))
-    x = keras.layers.Reshape([height // 4, height // 4, 2 * width])(x)
-    x = keras.layers.Conv2DTranspose(
-        width, 4, 2, "same", use_bias=False, kernel_initializer=_initial()
-    )(x)
-    x = keras.layers.ReLU()(conv.batch_norm()(x))
-    x = keras.layers.Conv2DTranspose(channels, 4, 2, "same", kernel_initializer=_initial())(x)
-    images = keras.layers.Activation("tanh", dtype="float32")(x)
-    return keras.Model(entry, images, name="generator")
-
-
 def discriminator(element, codes, hidden, width):
-    """Conv 64, conv 128, FC 1024; from there a logit, and by FC 128 the codes."""
+    """A logit and, by a dense layer of their own, the codes from the same features."""
+    trunk = neutral.features(element, hidden, width, slope=0.1)
 
-    def active(x, normalized=True):
-        return keras.layers.LeakyReLU(0.1)(conv.batch_norm()(x) if normalized else x)
+    def dense(units, **kwargs):
+        initial = keras.initializers.RandomNormal(stddev=0.02)
+        return keras.layers.Dense(units, kernel_initializer=initial, **kwargs)
 
-    x = entry = keras.Input(element.shape)
-    x = active(keras.layers.Conv2D(width, 4, 2, "same", kernel_initializer=_initial())(x), False)
-    x = active(
-        keras.layers.Conv2D(2 * width, 4, 2, "same", use_bias=False, kernel_initializer=_initial())(
-            x
-        )
-    )
-    x = active(_dense(hidden, use_bias=False)(keras.layers.Flatten()(x)))
-    logits = _dense(1, dtype="float32")(x)
-    read = active(_dense(max(1, hidden // 8), use_bias=False)(x))
-    return keras.Model(entry, [logits, _dense(codes, dtype="float32")(read)], name="discriminator")
+    logits = dense(1, dtype="float32")(trunk.output)
+    read = conv.batch_norm()(dense(max(1, hidden // 8), use_bias=False)(trunk.output))
+    codes = dense(codes, dtype="float32")(keras.layers.LeakyReLU(0.1)(read))
+    return keras.Model(trunk.input, [logits, codes], name="discriminator")
 
 
 def recipe(
@@ -209,7 +180,7 @@ def recipe(
         )
     codes = categories + continuous
     model = InfoGAN(
-        generator(latent_dim + codes, data.element, hidden, width),
+        neutral.generator(latent_dim + codes, data.element, hidden, width),
         discriminator(data.element, codes, hidden, width),
         data.element,
         categories,

@@ -1,0 +1,113 @@
+"""The networks on which objectives are compared: they favour none of them.
+
+On images, those of InfoGAN (arXiv:1606.03657, appendix C.1) as Lucic, Kurach, Michalski, Gelly and
+Bousquet take them for all models, "Are GANs created equal?", NeurIPS 2018, arXiv:1711.10337,
+appendix: two strided convolutions and a dense layer, or the reverse. On points, two dense layers.
+"""
+
+import keras
+
+from tfgen.errors import InputError
+from tfgen.networks.conv import batch_norm
+from tfgen.networks.mlp import mlp
+
+POINTS = (128, 128)  # hidden units for points
+
+
+def none():
+    """No normalization."""
+    return keras.layers.Identity()
+
+
+def generator(latents, element, hidden=1024, width=64, norm=batch_norm):
+    """From latents to samples.
+
+    Args:
+        latents: how many numbers a latent has, an int.
+        element: the `Element` of the samples: images `(H, W, C)`, H and W multiples of 4, or
+            points `(D,)`.
+        hidden: units of the dense layer.
+        width: channels of the last hidden feature map.
+        norm: a function that makes a normalization layer.
+
+    Returns:
+        A `keras.Model` from `[N, latents]` to `[N, H, W, C]` in (-1, 1), by tanh, or to `[N, D]`.
+
+    Raises:
+        InputError: the sizes of the images are no multiples of 4.
+    """
+    if len(element.shape) == 1:
+        return mlp([latents], element.shape, POINTS, name="generator")
+    _check(element)
+    height, breadth, channels = element.shape
+    x = entry = keras.Input([latents])
+    for units in (hidden, (height // 4) * (breadth // 4) * 2 * width):
+        x = keras.layers.Dense(units, **_inner(norm))(x)
+        x = keras.layers.ReLU()(norm()(x))
+    x = keras.layers.Reshape([height // 4, breadth // 4, 2 * width])(x)
+    x = keras.layers.Conv2DTranspose(width, 4, 2, "same", **_inner(norm))(x)
+    x = keras.layers.ReLU()(norm()(x))
+    x = keras.layers.Conv2DTranspose(channels, 4, 2, "same", kernel_initializer=_initial())(x)
+    images = keras.layers.Activation("tanh", dtype="float32")(x)
+    return keras.Model(entry, images, name="generator")
+
+
+def features(
+    element,
+    hidden=1024,
+    width=64,
+    norm=batch_norm,
+    slope=0.2,
+    convolution=keras.layers.Conv2D,
+    dense=keras.layers.Dense,
+):
+    """From samples to what a discriminator's last layer sees.
+
+    Args:
+        element, hidden, width, norm: as in `generator`.
+        slope: of the leaky ReLU.
+        convolution, dense: the classes of the layers, such as ones that normalize their kernels.
+
+    Returns:
+        A `keras.Model` from `[N, H, W, C]` to `[N, hidden]`, or from `[N, D]` to `[N, 128]`.
+
+    Raises:
+        InputError: the sizes of the images are no multiples of 4.
+    """
+    x = entry = keras.Input(element.shape)
+    if len(element.shape) == 1:
+        for units in POINTS:
+            x = keras.layers.LeakyReLU(slope)(dense(units)(x))
+        return keras.Model(entry, x, name="features")
+    _check(element)
+    x = convolution(width, 4, 2, "same", kernel_initializer=_initial())(x)
+    x = keras.layers.LeakyReLU(slope)(x)
+    x = convolution(2 * width, 4, 2, "same", **_inner(norm))(x)
+    x = keras.layers.Flatten()(keras.layers.LeakyReLU(slope)(norm()(x)))
+    x = dense(hidden, **_inner(norm))(x)
+    x = keras.layers.LeakyReLU(slope)(norm()(x))
+    return keras.Model(entry, x, name="features")
+
+
+def discriminator(element, outputs=1, dense=keras.layers.Dense, **options):
+    """From samples to `outputs` numbers, `[N, outputs]`, float32; `options` as in `features`."""
+    trunk = features(element, dense=dense, **options)
+    last = dense(outputs, kernel_initializer=_initial(), dtype="float32")
+    return keras.Model(trunk.input, last(trunk.output), name="discriminator")
+
+
+def _initial():
+    return keras.initializers.RandomNormal(stddev=0.02)
+
+
+def _inner(norm):
+    """Of a layer before a normalization, which has a bias of its own."""
+    return {"use_bias": norm is none, "kernel_initializer": _initial()}
+
+
+def _check(element):
+    if element.shape[0] % 4 or element.shape[1] % 4:
+        raise InputError(
+            f"images of {element.shape} cannot be halved twice: "
+            "give an image_size that is a multiple of 4"
+        )
