@@ -343,11 +343,14 @@ def test_a_traversal_varies_one_code_and_nothing_else():
     np.testing.assert_allclose(images[:, 9], model.generator(latents), atol=1e-5)
 
 
-def test_an_attribute_goes_from_its_least_to_its_largest():
+def test_an_attribute_goes_through_the_range_of_the_data():
     model = stage("cvae", attributes="stroke").model
     code, images = traverse(model, 0, rows=4)
     assert code.name == "slant" and images.shape == (4, 10, 8, 8, 1)
     low, high = (ends[0] for ends in model.attributes.ends)
+    slants = model.attributes(load("digits").rows("train")[0])[:, 0].numpy()
+    assert (slants < low).mean() == pytest.approx(0.01, abs=0.002)
+    assert (slants > high).mean() == pytest.approx(0.01, abs=0.002)
     np.testing.assert_allclose(
         code.values[:, 0], [low + a / 9 * (high - low) for a in range(10)], rtol=1e-5
     )

@@ -159,7 +159,8 @@ class Attributes:
             values = np.concatenate([measure(part) for part in np.array_split(images, 100)])
             self.mean, self.deviation = values.mean(axis=0), values.std(axis=0)
             values = (values - self.mean) / self.deviation
-            self.ends = values.min(axis=0), values.max(axis=0)
+            # Not the least and the largest, as in Attribute2Image: those few no class is like.
+            self.ends = tuple(np.percentile(values, (1, 99), axis=0))
 
     def __call__(self, images):
         """float32 `[N, len(names)]` of images in [-1, 1]."""
