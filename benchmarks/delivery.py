@@ -85,7 +85,7 @@ def least(functions, rounds, seconds):
 def deliver(model, endpoint, folder):
     """All forms of the endpoint, as files."""
     only = {endpoint: model.endpoints[endpoint]}
-    saved_model.write(model, folder / "saved_model")
+    saved_model.write(only, folder / "saved_model")
     onnx.write(only, folder / "onnx")
     for kind in KINDS:
         try:

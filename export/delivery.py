@@ -6,7 +6,7 @@ import tempfile
 from importlib import metadata
 from pathlib import Path
 
-from export import lite, lite_variants, onnx, saved_model, serving, verify, web
+from export import card, lite, lite_variants, onnx, saved_model, serving, verify, web
 from export.errors import DeliveryError, VerificationError
 from export.verify import Report, table
 from tfgen.errors import InputError
@@ -26,15 +26,28 @@ USUAL = ("saved_model", "lite")  # the others need packages that not everybody h
 QUANTIZE = (*verify.LITE, "advise")
 
 
-def deliver(model, images, out, formats=USUAL, name="model", console=None, quantize="none"):
+def deliver(
+    model,
+    images,
+    out,
+    formats=USUAL,
+    name="model",
+    *,
+    endpoints=None,
+    batch=None,
+    quantize="float16",
+    compare=False,
+    console=None,
+):
     """Writes a model's endpoints in some formats, all verified; `out` appears when all is well.
 
+        OUT/README.md      what is there, how large, how exact
+        OUT/report.json    the same for programs
         OUT/saved_model/   for TensorFlow Serving and TensorFlow in any language
         OUT/model.tflite   for LiteRT
         OUT/onnx/          for ONNX Runtime and all that reads ONNX: a file an endpoint
         OUT/serving/       the SavedModel with what TensorFlow Serving and its users need
         OUT/web/           a page that runs the model in the browser, with all that it needs
-        OUT/report.json    the endpoints, the differences from Keras, sizes and versions
 
     Args:
         model: a `keras.Model` with `endpoints`, `{name: Endpoint}`, and float32 weights.
@@ -42,23 +55,33 @@ def deliver(model, images, out, formats=USUAL, name="model", console=None, quant
         out: the folder to be made.
         formats: some of `FORMATS`.
         name: what the report calls the model.
-        console: a `rich.console.Console` on which the differences are printed, or None.
-        quantize: how LiteRT's weights are kept, see `lite.write`; "advise" measures all ways and
-            takes the one that `lite_variants.advise` names.
+        endpoints: names of those that are delivered, without the weights of the others; None for
+            all.
+        batch: rows of each call, for compilers that want to know them; None for any number.
+        quantize: how LiteRT's weights are kept, see `lite.write`; "advise" takes the way that
+            `lite_variants.advise` names.
+        compare: whether LiteRT is measured with its weights kept in every way.
+        console: a `rich.console.Console` on which all numbers are printed, or None.
 
     Returns:
         The `Report`.
 
     Raises:
-        InputError: `out` exists, or a format or quantization is unknown.
+        InputError: `out` exists, or a format, an endpoint or a quantization is unknown, or the
+            format needs a free batch.
         DeliveryError: the model cannot be written in a format.
         VerificationError: what was written does not answer as the model does.
     """
-    unknown = [format for format in formats if format not in FORMATS]
-    if unknown or not formats:
-        raise InputError(f"formats={formats!r}: give one or more of {', '.join(FORMATS)}")
+    _among("formats", formats, FORMATS)
     if quantize not in QUANTIZE:
         raise InputError(f"quantize={quantize!r} is not one of {', '.join(QUANTIZE)}")
+    if batch and set(formats) - {"saved_model", "lite", "onnx"}:
+        raise InputError(f"batch={batch}: serving and web need a free batch, so leave it out")
+    chosen = model.endpoints
+    if endpoints is not None:
+        _among("endpoints", endpoints, chosen)
+        chosen = {key: chosen[key] for key in endpoints}
+    chosen = {key: endpoint._replace(batch=batch) for key, endpoint in chosen.items()}
     out = Path(out).absolute()
     if out.exists():
         raise InputError(f"{out} exists already: remove it, or deliver into another folder")
@@ -66,39 +89,54 @@ def deliver(model, images, out, formats=USUAL, name="model", console=None, quant
     with tempfile.TemporaryDirectory(dir=home, prefix=f".{out.name}-") as attempt:
         draft = Path(attempt) / "draft"
         draft.mkdir()
-        contents, written = _contents(name, model.endpoints), {}
+        contents, written, variants = _contents(name, chosen), {}, []
 
         def place(format):
             """Where files go: what only another format is made from stays out of the draft."""
             return (draft if format in formats else Path(attempt)) / format
 
         if {"saved_model", "lite", "serving"} & set(formats):
-            saved_model.write(model, place("saved_model"))
+            saved_model.write(chosen, place("saved_model"))
             if {"saved_model", "serving"} & set(formats):
                 written["saved_model"] = place("saved_model")
         if "lite" in formats:
             written["lite"] = draft / "model.tflite"
-            if quantize == "advise":
-                found = lite_variants.measure(place("saved_model"), model.endpoints, images)
-                quantize = lite_variants.advise(found)
+            if compare or quantize == "advise":
+                variants = lite_variants.measure(
+                    place("saved_model"), Path(attempt) / "lite", chosen, images
+                )
+                advised = lite_variants.advise(variants)
                 if console:
-                    console.print(lite_variants.table(found, quantize))
-            lite.write(place("saved_model"), written["lite"], model.endpoints, quantize, images)
+                    console.print(lite_variants.table(variants, advised))
+                quantize = advised if quantize == "advise" else quantize
+            made = Path(attempt) / "lite" / f"{quantize}.tflite"
+            if made.exists():
+                made.rename(written["lite"])
+            else:
+                lite.write(place("saved_model"), written["lite"], chosen, quantize, images)
         if {"onnx", "web"} & set(formats):
             written["onnx"] = place("onnx")
-            onnx.write(model.endpoints, written["onnx"])
+            onnx.write(chosen, written["onnx"])
         if "web" in formats:  # its graphs are those of `onnx`, and verified as such
             web.write(written["onnx"], place("web"), contents)
         if "serving" in formats:  # a copy of the SavedModel, which is verified as such
-            serving.write(place("saved_model"), place("serving"), name, model.endpoints, images)
+            serving.write(place("saved_model"), place("serving"), name, chosen, images)
             serving.replay(place("serving"), name)
-        report = verify.verify(model.endpoints, images, quantize=quantize, **written)
+        report = verify.verify(chosen, images, quantize=quantize, **written)
+        report = report._replace(variants=variants)
         (draft / "report.json").write_text(_document(contents, report))
+        (draft / "README.md").write_text(card.page(name, chosen, report))
         out.parent.mkdir(parents=True, exist_ok=True)
         draft.rename(out)
     if console:
         console.print(table(report))
     return report
+
+
+def _among(what, given, known):
+    unknown = [name for name in given if name not in known]
+    if unknown or not given:
+        raise InputError(f"{what}={','.join(given)!r}: give one or more of {', '.join(known)}")
 
 
 def _contents(name, endpoints):
@@ -107,8 +145,8 @@ def _contents(name, endpoints):
         "model": name,
         "endpoints": {
             key: {
-                "inputs": [_describe(element) for element in endpoint.inputs],
-                "outputs": [_describe(element) for element in endpoint.outputs],
+                "inputs": [_describe(element, endpoint.batch) for element in endpoint.inputs],
+                "outputs": [_describe(element, endpoint.batch) for element in endpoint.outputs],
             }
             for key, endpoint in endpoints.items()
         },
@@ -123,14 +161,15 @@ def _document(contents, report):
     document = contents | {
         "differences": [{**row._asdict(), "ok": row.ok} for row in report.rows],
         "bytes": report.sizes,
+        "lite_variants": [variant._asdict() for variant in report.variants],
         "versions": {package: metadata.version(package) for package in packages},
     }
     return json.dumps(document, indent=2) + "\n"
 
 
-def _describe(element):
+def _describe(element, batch):
     # JSON has no infinity: null is an end without a bound, and in a shape a free size.
     low, high = (end if math.isfinite(end) else None for end in (element.low, element.high))
-    described = {"name": element.name, "shape": [None, *element.shape], "dtype": element.dtype}
+    described = {"name": element.name, "shape": [batch, *element.shape], "dtype": element.dtype}
     sizes = {"sizes_are_multiples_of": element.multiple} if None in element.shape else {}
     return described | {"low": low, "high": high} | sizes

@@ -1,5 +1,6 @@
 """LiteRT (formerly TensorFlow Lite): one file of builtin operators, for phones and small boards."""
 
+import math
 import os
 import re
 from pathlib import Path
@@ -13,7 +14,7 @@ from tfgen.quiet import quiet
 REPRESENTATIVE = 100  # rows
 
 
-def write(saved_model_path, path, endpoints, quantize="none", images=None):
+def write(saved_model_path, path, endpoints, quantize="float16", images=None):
     """Converts a SavedModel into one .tflite file, all endpoints as its signatures.
 
     They take and give float32 in any case.
@@ -53,11 +54,13 @@ def write(saved_model_path, path, endpoints, quantize="none", images=None):
 
 
 def _representative(endpoints, images):
-    """Rows for the ranges of activations: `(signature, {input: [1, ...]})`."""
+    """Rows for the ranges of activations: `(signature, {input: [N, ...]})`."""
     for name, endpoint in endpoints.items():
-        rows = likely(endpoints, endpoint, images, REPRESENTATIVE)
-        for i in range(REPRESENTATIVE):
-            yield name, {key: value[i : i + 1] for key, value in rows.items()}
+        size = endpoint.batch or 1
+        count = math.ceil(REPRESENTATIVE / size) * size
+        rows = likely(endpoints, endpoint, images, count)
+        for i in range(0, count, size):
+            yield name, {key: value[i : i + size] for key, value in rows.items()}
 
 
 def _explain(text, endpoints):

@@ -1,11 +1,9 @@
 """Which LiteRT file to take: each way to keep the weights, measured on the trained model."""
 
-import tempfile
+import math
 import time
-from pathlib import Path
 from typing import NamedTuple
 
-import numpy as np
 import tensorflow as tf
 from ai_edge_litert.interpreter import Interpreter
 from rich.table import Table
@@ -13,45 +11,59 @@ from rich.table import Table
 from export import lite
 from export.errors import DeliveryError
 from export.examples import likely
-from export.verify import LITE, scale_of
+from export.verify import LITE, scale_of, typical
 from tfgen.quiet import quiet
 
 ROWS = 10
 SECONDS = 0.3  # of timing an endpoint, at least three calls
-GOOD = 2e-2  # of an output's scale: some levels of 255 in a picture
+GOOD = 2e-2  # of an output's scale: a level or two of 255 in a picture
 SLOWER = 1.2  # than float32, at most
 
 
 class Variant(NamedTuple):
-    """What was found: bytes of the file, the worst relative error of an output, and the sum over
+    """One way to keep the weights, and what was found of it.
 
-    the endpoints of the milliseconds of one row. If it cannot be made, `problem` says why.
+    `size` is that of the file in bytes; `error` the root of the mean square error, of an output's
+    scale, in the worst output, and `place` the name of its endpoint; `milliseconds` those of a call
+    with one row (or the fixed batch), summed over the endpoints. If it cannot be made, `problem`
+    says why.
     """
 
     quantize: str
     size: int = 0
-    error: float = float("inf")
-    milliseconds: float = float("inf")
+    error: float = math.inf
+    milliseconds: float = math.inf
+    place: str = ""
     problem: str = ""
 
 
-def measure(saved_model, endpoints, images=None):
-    """Converts and runs a model in every way.
+def measure(saved_model, folder, endpoints, images=None):
+    """Converts a model in every way, `FOLDER/<quantize>.tflite`, and runs it.
 
     Args:
         saved_model: the path of a SavedModel.
+        folder: a folder to be made.
         endpoints: `{name: Endpoint}` of the model.
         images: `[M, H, W, C]`, real ones, or None.
 
     Returns:
         A list of `Variant`.
     """
-    inputs = {name: likely(endpoints, e, images, ROWS) for name, e in endpoints.items()}
+    folder.mkdir()
+    inputs = {name: likely(endpoints, e, images, e.batch or ROWS) for name, e in endpoints.items()}
     truth = {
         name: endpoint(**{key: tf.constant(value) for key, value in inputs[name].items()})
         for name, endpoint in endpoints.items()
     }
-    return [_measured(kind, saved_model, endpoints, images, inputs, truth) for kind in LITE]
+    found = []
+    for kind in LITE:
+        path = folder / f"{kind}.tflite"
+        try:
+            lite.write(saved_model, path, endpoints, kind, images)
+            found.append(_measured(kind, path, endpoints, inputs, truth))
+        except DeliveryError as error:
+            found.append(Variant(kind, problem=str(error)))
+    return found
 
 
 def advise(variants):
@@ -64,37 +76,35 @@ def advise(variants):
 def table(variants, advised):
     """A `rich.table.Table` of the variants, to be printed."""
     result = Table("weights", title="LiteRT, measured on this machine")
-    for column in ("bytes", "relative error", "ms a row"):
+    for column in ("bytes", "relative error", "ms"):
         result.add_column(column, justify="right")
+    result.add_column("worst in")
     for v in variants:
         name = f"{v.quantize} (advised)" if v.quantize == advised else v.quantize
         if v.problem:
             result.add_row(name, v.problem)
         else:
-            result.add_row(name, f"{v.size:,}", f"{v.error:.1e}", f"{v.milliseconds:.2f}")
+            result.add_row(name, f"{v.size:,}", f"{v.error:.1e}", f"{v.milliseconds:.2f}", v.place)
     return result
 
 
-def _measured(kind, saved_model, endpoints, images, inputs, truth):
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "model.tflite"
-        try:
-            lite.write(saved_model, path, endpoints, kind, images)
-        except DeliveryError as error:
-            return Variant(kind, problem=str(error))
+def _measured(kind, path, endpoints, inputs, truth):
+    with quiet():
+        interpreter = Interpreter(model_path=str(path))
+    errors, milliseconds = {}, 0.0
+    for name, endpoint in endpoints.items():
         with quiet():
-            interpreter = Interpreter(model_path=str(path))
-        worst, milliseconds = 0.0, 0.0
-        for name, endpoint in endpoints.items():
-            with quiet():
-                runner = interpreter.get_signature_runner(name)
-                answer = runner(**inputs[name])
-            for element in endpoint.outputs:
-                expected = truth[name][element.name].numpy().astype("float64")
-                difference = float(np.abs(answer[element.name] - expected).max())
-                worst = max(worst, difference / scale_of(element, expected))
-            milliseconds += _time(runner, {k: v[:1] for k, v in inputs[name].items()})
-        return Variant(kind, path.stat().st_size, worst, milliseconds)
+            runner = interpreter.get_signature_runner(name)
+            answer = runner(**inputs[name])
+        for element in endpoint.outputs:
+            expected = truth[name][element.name].numpy().astype("float64")
+            scale = scale_of(element, expected)
+            errors[typical(answer[element.name] - expected) / scale] = name
+        milliseconds += _time(
+            runner, {k: v[: endpoint.batch or 1] for k, v in inputs[name].items()}
+        )
+    worst = max(errors)
+    return Variant(kind, path.stat().st_size, worst, milliseconds, errors[worst])
 
 
 def _time(runner, row):

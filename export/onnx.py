@@ -16,7 +16,7 @@ OPSET = 18  # the newest that tf2onnx 1.17 writes; ONNX Runtime reads it since 1
 
 
 def write(endpoints, folder):
-    """Converts each endpoint into a float32 graph of free batch, `FOLDER/<endpoint>.onnx`.
+    """Converts each endpoint into a float32 graph, `FOLDER/<endpoint>.onnx`.
 
     Args:
         endpoints: `{name: Endpoint}` of a model with float32 weights.
@@ -67,9 +67,8 @@ def _convert(tf2onnx, endpoint):
         values = endpoint(**dict(zip(inputs, tensors, strict=True))).values()
         return dict(zip(outputs, values, strict=True))
 
-    specs = [element.spec() for element in endpoint.inputs]
     function = tf.function(answer, autograph=False)
-    model, _ = tf2onnx.convert.from_function(function, specs, opset=OPSET)
+    model, _ = tf2onnx.convert.from_function(function, list(endpoint.specs.values()), opset=OPSET)
     # TensorFlow sorts the keys of a structure.
     ordered = sorted(model.graph.output, key=lambda output: outputs.index(output.name))
     del model.graph.output[:]

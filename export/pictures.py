@@ -64,7 +64,8 @@ def _with_files(endpoint):
             for element, value in zip(endpoint.outputs, values, strict=True)
         )
 
-    return Endpoint(answer, *(tuple(map(_file, e)) for e in (endpoint.inputs, endpoint.outputs)))
+    inputs, outputs = (tuple(map(_file, e)) for e in (endpoint.inputs, endpoint.outputs))
+    return Endpoint(answer, inputs, outputs, endpoint.batch)
 
 
 def _file(element):

@@ -247,7 +247,12 @@ def test_export_delivers_once(tfgen, trained):
     assert answer.code == 0 and f"verified and delivered: {out}" in answer.out
     for endpoint in ("sample", "encode", "decode", "reconstruct"):
         assert endpoint in answer.out
-    assert {path.name for path in out.iterdir()} == {"saved_model", "model.tflite", "report.json"}
+    assert {path.name for path in out.iterdir()} == {
+        "README.md",
+        "saved_model",
+        "model.tflite",
+        "report.json",
+    }
     assert (out / "saved_model" / "saved_model.pb").stat().st_size > 0
 
     def state():
@@ -264,7 +269,7 @@ def test_export_to_onnx(trained, tfgen, tmp_path):
     pytest.importorskip("tf2onnx", reason="needs the extra onnx")
     out = tmp_path / "out"
     assert tfgen("export", trained, "--to", "onnx", "--out", out).code == 0
-    assert {path.name for path in out.iterdir()} == {"onnx", "report.json"}
+    assert {path.name for path in out.iterdir()} == {"README.md", "onnx", "report.json"}
     assert json.loads((out / "report.json").read_text())["model"] == trained.name
 
 

@@ -1,5 +1,6 @@
 """The delivery: both formats answer as Keras does, and what does not is never delivered."""
 
+import functools
 import io
 import json
 import os
@@ -14,7 +15,7 @@ from PIL import Image
 from rich.console import Console
 
 import export
-from export import examples, lite, lite_variants, saved_model, verify
+from export import card, examples, lite, lite_variants, saved_model, verify
 from export.errors import DeliveryError, VerificationError
 from export.lite_variants import Variant
 from tfgen import random
@@ -23,6 +24,9 @@ from tfgen.errors import InputError
 
 IMAGES = Element("images", (16, 16, 1), low=-1.0, high=1.0)
 LATENTS = Element("latents", (8,))
+
+# Exact enough to tell a fault from rounding; the usual half precision has tests of its own.
+deliver = functools.partial(export.deliver, quantize="none")
 
 
 def trained(network):
@@ -122,7 +126,7 @@ def pictures():
 def delivery(generator, tmp_path_factory):
     """A delivered generator: its folder, and the report."""
     out = tmp_path_factory.mktemp("delivery") / "not" / "yet" / "there"
-    return out, export.deliver(generator, None, out)
+    return out, deliver(generator, None, out)
 
 
 def files(folder):
@@ -144,6 +148,7 @@ def test_a_generator_answers_alike_in_all_formats(delivery):
     allowed = {"images": verify.TOLERANCE, "images_bytes": verify.ONE_LEVEL}
     assert all(row.ok and row.tolerance == allowed[row.output] for row in report.rows)
     assert sorted(path.name for path in out.iterdir()) == [
+        "README.md",
         "model.tflite",
         "report.json",
         "saved_model",
@@ -153,7 +158,7 @@ def test_a_generator_answers_alike_in_all_formats(delivery):
 
 def test_an_autoencoder_answers_alike_in_all_formats(pictures, tmp_path):
     model = Autoencoder(encoder=downward(), decoder=upward())
-    report = export.deliver(model, pictures, tmp_path / "out")
+    report = deliver(model, pictures, tmp_path / "out")
     # 2 formats; encode and sample have two outputs each; and three give files.
     assert len(report.rows) == 2 * 6 + 3
     exact = [row for row in report.rows if row.output == "labels"]
@@ -162,7 +167,7 @@ def test_an_autoencoder_answers_alike_in_all_formats(pictures, tmp_path):
 
 def test_files_of_pictures_come_and_go(pictures, tmp_path):
     model = Autoencoder(encoder=downward(), decoder=upward())
-    export.deliver(model, pictures, tmp_path / "out", ["saved_model"])
+    deliver(model, pictures, tmp_path / "out", ["saved_model"])
     levels = np.rint((pictures[:3] + 1) * 127.5).astype("uint8")
     images = tf.constant(levels / np.float32(127.5) - 1)
     truth = model.reconstruct(images)
@@ -200,7 +205,7 @@ def test_a_signature_refuses_what_it_cannot_take(pictures, tmp_path):
     model.free = copy
     endpoints = model.endpoints | {"free": Endpoint(copy, (element,), (element,))}
     model.__class__ = type("Both", (Autoencoder,), {"endpoints": endpoints})
-    export.deliver(model, pictures, tmp_path / "out", ["saved_model", "lite"])
+    deliver(model, pictures, tmp_path / "out", ["saved_model", "lite"])
     with verify.session(tmp_path / "out/saved_model") as run:
         for label in (-1, 10):
             with pytest.raises(tf.errors.InvalidArgumentError, match="labels must be 0 to 9"):
@@ -293,7 +298,7 @@ def test_sizes_may_be_free(tmp_path):
     element = Element("images", (None, None, 3), low=-1.0, high=1.0)
     network = trained(keras.Model(images, x))
     model = one_endpoint(network, element, element, network=network)
-    export.deliver(model, None, tmp_path / "out")
+    deliver(model, None, tmp_path / "out")
     photos = np.random.default_rng(0).uniform(-1, 1, [2, 20, 28, 3]).astype("float32")
     with verify._interpreter(tmp_path / "out" / "model.tflite") as run:
         for photo in (photos, photos[:1, :8, :12]):  # larger, then smaller again
@@ -322,13 +327,46 @@ def test_variants_are_measured_and_the_best_is_taken(generator, pictures, tmp_pa
     said = console.export_text()
     assert all(kind in said for kind in verify.LITE) and said.count("(advised)") == 1
     assert report.sizes["lite"] == (tmp_path / "out/model.tflite").stat().st_size
-    saved_model.write(generator, tmp_path / "saved")
-    found = {v.quantize: v for v in lite_variants.measure(tmp_path / "saved", generator.endpoints)}
+    saved_model.write(generator.endpoints, tmp_path / "saved")
+    found = {
+        v.quantize: v
+        for v in lite_variants.measure(tmp_path / "saved", tmp_path / "lite", generator.endpoints)
+    }
     assert not any(v.problem for v in found.values())
     assert found["none"].error < 1e-4 < found["float16"].error < 1e-2 < found["int8"].error < 1.0
     sizes = [found[kind].size for kind in ("none", "float16", "int8")]
     assert sizes == sorted(sizes, reverse=True)
     assert all(v.milliseconds > 0 for v in found.values())
+
+
+def test_the_folder_tells_what_it_holds(generator, pictures, tmp_path):
+    report = export.deliver(generator, pictures, tmp_path / "out", ["lite"], "it", compare=True)
+    text = (tmp_path / "out" / "README.md").read_text()
+    assert text.startswith("# it\n") and text.count("(advised)") == 1
+    assert f"| LiteRT | {report.sizes['lite']:,} |" in text
+    assert "| `sample` | seeds int32 | images float32 [16, 16, 1] |" in text
+    document = json.loads((tmp_path / "out" / "report.json").read_text())
+    assert [v["quantize"] for v in document["lite_variants"]] == list(verify.LITE)
+    assert report.sizes["lite"] == next(v.size for v in report.variants if v.quantize == "float16")
+
+
+def test_only_some_endpoints(generator, tmp_path):
+    with pytest.raises(InputError, match="'paint': give one or more of sample, from_latents"):
+        deliver(generator, None, tmp_path / "out", endpoints=["paint"])
+    report = deliver(generator, None, tmp_path / "out", endpoints=["sample"])
+    assert {row.endpoint for row in report.rows} == {"sample", "sample_bytes"}
+
+
+def test_a_fixed_batch(generator, tmp_path):
+    formats = ["saved_model", "lite", "onnx"]
+    report = deliver(generator, None, tmp_path / "out", formats, batch=3)
+    assert {row.format for row in report.rows} == set(formats)
+    with verify.session(tmp_path / "out" / "saved_model") as run:
+        assert run("sample", {"seeds": [1, 2, 3]})["images"].shape == (3, 16, 16, 1)
+        with pytest.raises(ValueError, match=r"shape \(2,\)"):
+            run("sample", {"seeds": [1, 2]})
+    with pytest.raises(InputError, match="batch=3: serving and web need a free batch"):
+        deliver(generator, None, tmp_path / "served", ["serving"], batch=3)
 
 
 def test_advice():
@@ -340,6 +378,9 @@ def test_advice():
     assert lite_variants.advise([plain, half, coarse._replace(error=1e-2)]) == "int8"
     broken = Variant("float16", problem="it cannot be")
     assert lite_variants.advise([plain, broken]) == "none"
+    assert "| float16 | it cannot be |" in card.tables(
+        verify.Report([], {"weights": 100}, [plain, broken])
+    )
     assert lite_variants.table([plain, broken], "none").row_count == 2
 
 
@@ -354,9 +395,10 @@ def test_int8_latents_are_those_of_the_prior(generator):
 
 
 def test_lite_alone_leaves_no_saved_model(generator, tmp_path):
-    report = export.deliver(generator, None, tmp_path / "out", formats=["lite"])
+    report = deliver(generator, None, tmp_path / "out", formats=["lite"])
     assert [str(path) for path in files(tmp_path)] == [
         "out",
+        "out/README.md",
         "out/model.tflite",
         "out/report.json",
     ]
@@ -411,7 +453,7 @@ def crowd(seeds):
 )
 def test_a_broken_endpoint_is_not_delivered(function, message, tmp_path):
     with pytest.raises(VerificationError, match=f"^keras: .*{message}"):
-        export.deliver(one_endpoint(function), None, tmp_path / "out", formats=["saved_model"])
+        deliver(one_endpoint(function), None, tmp_path / "out", formats=["saved_model"])
     assert not files(tmp_path)
 
 
@@ -431,28 +473,30 @@ def test_a_broken_endpoint_is_not_delivered(function, message, tmp_path):
 )
 def test_an_operator_that_lite_has_not_is_named(function, operator, tmp_path):
     with pytest.raises(DeliveryError, match=f"^lite: endpoint 'sample' needs {operator}"):
-        export.deliver(one_endpoint(function), None, tmp_path / "out")
+        deliver(one_endpoint(function), None, tmp_path / "out")
     assert not files(tmp_path)
     # TensorFlow has it.
-    export.deliver(one_endpoint(function), None, tmp_path / "out", formats=["saved_model"])
+    deliver(one_endpoint(function), None, tmp_path / "out", formats=["saved_model"])
 
 
 def test_rounding_in_an_output_that_hardly_varies_is_allowed():
     faint = 1e-5 * np.random.default_rng(0).normal(size=[10, 64]).astype("float32")
     rounded = (faint + 0.5) - np.float32(0.5)  # as a sigmoid mapped onto [-1, 1]
     ranged = Element("images", (64,), low=-1.0, high=1.0)
-    _, relative = verify._distance(ranged, [rounded], faint)
+    _, relative = verify._distance(ranged, [rounded], faint, verify.largest)
     assert 0 < relative < verify.TOLERANCE
-    _, relative = verify._distance(Element("images", (64,)), [rounded], faint)
+    _, relative = verify._distance(Element("images", (64,)), [rounded], faint, verify.largest)
     assert relative > verify.TOLERANCE
-    assert verify._distance(Element("zeros", (64,)), [0 * faint], 0 * faint) == (0.0, 0.0)
+    assert verify._distance(
+        Element("zeros", (64,)), [0 * faint], 0 * faint, verify.largest
+    ) == (0.0, 0.0)
 
 
 def spoil_saved_model(monkeypatch, spoil):
     write = saved_model.write
 
-    def spoiled(model, path):
-        write(model, path)
+    def spoiled(endpoints, path):
+        write(endpoints, path)
         (data,) = (path / "variables").glob("variables.data*")
         data.write_bytes(spoil(data.read_bytes()))
 
@@ -472,16 +516,16 @@ def spoil_lite(monkeypatch, spoil):
 def test_a_zeroed_weight_in_a_saved_model_is_found(generator, tmp_path, monkeypatch):
     write = saved_model.write
 
-    def spoiled(model, path):
-        bias = model.network.layers[-1].bias
+    def spoiled(endpoints, path):
+        bias = generator.network.layers[-1].bias
         value = bias.numpy()
         bias.assign(value * 0)
-        write(model, path)
+        write(endpoints, path)
         bias.assign(value)
 
     monkeypatch.setattr(saved_model, "write", spoiled)
     with pytest.raises(VerificationError, match="^saved_model: endpoint 'sample'.* off"):
-        export.deliver(generator, None, tmp_path / "out", formats=["saved_model"])
+        deliver(generator, None, tmp_path / "out", formats=["saved_model"])
     assert not files(tmp_path)
 
 
@@ -496,7 +540,7 @@ def test_a_zeroed_weight_in_a_saved_model_is_found(generator, tmp_path, monkeypa
 def test_a_damaged_saved_model_is_found(spoil, message, generator, tmp_path, monkeypatch):
     spoil_saved_model(monkeypatch, spoil)
     with pytest.raises(VerificationError, match=f"^saved_model: .*{message}"):
-        export.deliver(generator, None, tmp_path / "out", formats=["saved_model"])
+        deliver(generator, None, tmp_path / "out", formats=["saved_model"])
     assert not files(tmp_path)
 
 
@@ -523,7 +567,7 @@ def zero_largest(generator):
 def test_a_damaged_lite_file_is_found(spoil, message, generator, tmp_path, monkeypatch):
     spoil_lite(monkeypatch, spoil or zero_largest(generator))
     with pytest.raises(VerificationError, match=f"^lite: .*{message}"):
-        export.deliver(generator, None, tmp_path / "out", formats=["lite"])
+        deliver(generator, None, tmp_path / "out", formats=["lite"])
     assert not files(tmp_path)
 
 
@@ -536,7 +580,7 @@ def test_a_flex_operator_in_a_lite_file_is_found(tmp_path):
             ]
         )
     )
-    saved_model.write(model, tmp_path / "saved")
+    saved_model.write(model.endpoints, tmp_path / "saved")
     converter = tf.lite.TFLiteConverter.from_saved_model(str(tmp_path / "saved"), ["sample"])
     converter.target_spec.supported_ops = [
         tf.lite.OpsSet.TFLITE_BUILTINS,
@@ -551,14 +595,14 @@ def test_what_exists_is_not_touched(generator, tmp_path):
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "precious").write_text("mine")
     with pytest.raises(InputError, match="out exists already"):
-        export.deliver(generator, None, tmp_path / "out")
+        deliver(generator, None, tmp_path / "out")
     assert [str(path) for path in files(tmp_path)] == ["out", "out/precious"]
 
 
 @pytest.mark.parametrize("formats", [["onyx"], ["lite", "onyx"], []])
 def test_an_unknown_format_is_refused(formats, generator, tmp_path):
     with pytest.raises(InputError, match="saved_model, lite"):
-        export.deliver(generator, None, tmp_path / "out", formats=formats)
+        deliver(generator, None, tmp_path / "out", formats=formats)
     assert not files(tmp_path)
 
 
@@ -574,11 +618,11 @@ def test_an_interrupt_leaves_nothing(module, function, generator, tmp_path, monk
 
     monkeypatch.setattr(module, function, interrupted)
     with pytest.raises(KeyboardInterrupt):
-        export.deliver(generator, None, tmp_path / "new" / "out")
+        deliver(generator, None, tmp_path / "new" / "out")
     assert not files(tmp_path)
 
 
 def test_the_terminal_stays_silent(generator, tmp_path, capfd):
-    export.deliver(generator, None, tmp_path / "out")
+    deliver(generator, None, tmp_path / "out")
     printed = capfd.readouterr()
     assert printed.out == "" and printed.err == ""

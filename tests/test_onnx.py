@@ -50,6 +50,7 @@ def run(path, **tensors):
 def test_a_graph_an_endpoint(delivery, generator):
     out, report = delivery
     assert [str(path) for path in files(out)] == [
+        "README.md",
         "onnx",
         "onnx/from_latents.onnx",
         "onnx/sample.onnx",

@@ -125,7 +125,7 @@ def test_endpoints_and_deliveries_agree(name, variant, tmp_path):
     stage = compiled(name, variant)
     fit(stage, 3)
     images, _ = stage.data.rows("test", 8)
-    report = export.deliver(stage.model, images, tmp_path / "out", FORMATS)
+    report = export.deliver(stage.model, images, tmp_path / "out", FORMATS, quantize="none")
     formats = {(row.format, row.endpoint) for row in report.rows}
     expected = {(f, e) for f in FORMATS for e in stage.model.endpoints}
     files = {("saved_model", name) for name in pictures.with_files(stage.model.endpoints)}

@@ -93,7 +93,7 @@ def train(
     from tfgen.checkpoints import Diverged
 
     if replicas != "auto":
-        replicas = _positive("replicas", replicas)
+        replicas = _positive("replicas", replicas, "auto")
     run = run or pathlib.Path("runs") / f"{model}-{data.replace(':', '-').replace('/', '-')}"
     setup = training.Setup(data, image_size, seed, replicas, precision)
     try:
@@ -180,14 +180,21 @@ def export(
     out: Annotated[pathlib.Path | None, typer.Option(help="Folder; RUN/export.")] = None,
     quantize: Annotated[
         str, typer.Option(help="LiteRT's weights: none, float16, dynamic, int8, advise.")
-    ] = "none",
+    ] = "float16",
+    endpoints: Annotated[
+        str | None, typer.Option(help="Such as sample,generate; all of them if absent.")
+    ] = None,
+    batch: Annotated[str, typer.Option(help="Rows of each call: free, or a number.")] = "free",
 ):
-    """Writes the model for TensorFlow Serving and for devices, and checks each against Keras."""
+    """Writes the model for servers, devices and browsers, and checks each against Keras."""
+    rows = None if batch == "free" else _positive("batch", batch, "free")
     _start_tensorflow()
     from tfgen import training
 
     model, data = training.open_run(run, zoo.find)
-    _deliver(model, data, to, out or run / "export", run.resolve().name, quantize)
+    chosen = endpoints.split(",") if endpoints else None
+    options = {"quantize": quantize, "endpoints": chosen, "batch": rows, "compare": True}
+    _deliver(model, data, to, out or run / "export", run.resolve().name, **options)
 
 
 @app.command()
@@ -296,12 +303,12 @@ def _write(element, rows, out, reals=None, classes=0):
             figures.save(figures.picture(row), out / f"{i:05d}.png")
 
 
-def _deliver(model, data, to, out, name, quantize="none"):
+def _deliver(model, data, to, out, name, **options):
     import export
 
-    images, _ = data.rows("test", 16)
+    images, _ = data.rows("test", 128)
     try:
-        export.deliver(model, images, out, tuple(to.split(",")), name, console, quantize)
+        export.deliver(model, images, out, tuple(to.split(",")), name, console=console, **options)
     except export.DeliveryError as error:
         _fail(f"nothing was delivered: {error}", 1)
     _say(f"verified and delivered: {out}")
@@ -314,7 +321,7 @@ def _pair(setting):
     return key, value
 
 
-def _positive(name, text):
+def _positive(name, text, word):
     if not text.isdecimal() or int(text) < 1:
-        raise InputError(f"--{name} {text}: expected auto or a number from 1 on")
+        raise InputError(f"--{name} {text}: expected {word} or a number from 1 on")
     return int(text)

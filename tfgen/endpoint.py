@@ -47,6 +47,12 @@ class Endpoint(NamedTuple):
     function: Callable
     inputs: tuple
     outputs: tuple
+    batch: int | None = None  # rows of each call; None for any number
+
+    @property
+    def specs(self):
+        """`{name: tf.TensorSpec}` of the inputs."""
+        return {element.name: element.spec(self.batch) for element in self.inputs}
 
     def __call__(self, **tensors):
         values = self.function(*(tensors[element.name] for element in self.inputs))
