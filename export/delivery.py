@@ -33,6 +33,7 @@ def deliver(
     formats=USUAL,
     name="model",
     *,
+    classes=(),
     endpoints=None,
     batch=None,
     quantize="float16",
@@ -55,6 +56,7 @@ def deliver(
         out: the folder to be made.
         formats: some of `FORMATS`.
         name: what the report calls the model.
+        classes: the name of each label.
         endpoints: names of those that are delivered, without the weights of the others; None for
             all.
         batch: rows of each call, for compilers that want to know them; None for any number.
@@ -89,7 +91,7 @@ def deliver(
     with tempfile.TemporaryDirectory(dir=home, prefix=f".{out.name}-") as attempt:
         draft = Path(attempt) / "draft"
         draft.mkdir()
-        contents, written, variants = _contents(name, chosen), {}, []
+        contents, written, variants = _contents(name, chosen, classes), {}, []
 
         def place(format):
             """Where files go: what only another format is made from stays out of the draft."""
@@ -139,10 +141,11 @@ def _among(what, given, known):
         raise InputError(f"{what}={','.join(given)!r}: give one or more of {', '.join(known)}")
 
 
-def _contents(name, endpoints):
+def _contents(name, endpoints, classes):
     """What a delivery offers, for people and programs that have only the folder."""
     return {
         "model": name,
+        "classes": list(classes),
         "endpoints": {
             key: {
                 "inputs": [_describe(element, endpoint.batch) for element in endpoint.inputs],

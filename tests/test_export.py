@@ -487,9 +487,10 @@ def test_rounding_in_an_output_that_hardly_varies_is_allowed():
     assert 0 < relative < verify.TOLERANCE
     _, relative = verify._distance(Element("images", (64,)), [rounded], faint, verify.largest)
     assert relative > verify.TOLERANCE
-    assert verify._distance(
-        Element("zeros", (64,)), [0 * faint], 0 * faint, verify.largest
-    ) == (0.0, 0.0)
+    assert verify._distance(Element("zeros", (64,)), [0 * faint], 0 * faint, verify.largest) == (
+        0.0,
+        0.0,
+    )
 
 
 def spoil_saved_model(monkeypatch, spoil):

@@ -77,7 +77,7 @@ def fetched():
 def site(model, fetched, tmp_path_factory):
     """The folder of the page."""
     out = tmp_path_factory.mktemp("delivery") / "out"
-    export.deliver(model, None, out, formats=["web"], name="everything")
+    export.deliver(model, None, out, formats=["web"], name="everything", classes=["shoe", "bag"])
     return out / "web"
 
 
@@ -210,6 +210,10 @@ def test_a_seed_is_the_picture_that_it_is_in_keras(page, model):
 
 
 def test_class_buttons_choose_the_class(page, model):
+    page.choose("classes", "bag")
+    page.settled()
+    expected = model.sample(tf.constant([0]), tf.constant([1]))
+    assert off(page.pixels(tile(0)), levels(expected)) <= 1
     page.choose("classes", "2")
     page.settled()
     for seed in (0, 1):
@@ -325,7 +329,11 @@ def test_the_folder_needs_nothing_else(site):
     assert {row["format"] for row in report["differences"]} == {"onnx"}
     for page in web.PAGE.iterdir():
         assert "https:" not in page.read_text()
-    assert sorted(path.name for path in site.parent.iterdir()) == ["report.json", "web"]
+    assert sorted(path.name for path in site.parent.iterdir()) == [
+        "README.md",
+        "report.json",
+        "web",
+    ]
 
 
 def test_what_a_page_cannot_show_is_not_delivered(tmp_path):

@@ -307,8 +307,9 @@ def _deliver(model, data, to, out, name, **options):
     import export
 
     images, _ = data.rows("test", 128)
+    options |= {"classes": data.classes, "console": console}
     try:
-        export.deliver(model, images, out, tuple(to.split(",")), name, console=console, **options)
+        export.deliver(model, images, out, tuple(to.split(",")), name, **options)
     except export.DeliveryError as error:
         _fail(f"nothing was delivered: {error}", 1)
     _say(f"verified and delivered: {out}")

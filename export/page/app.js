@@ -1,6 +1,6 @@
 // The page: a panel for each thing that the endpoints of `model.json` allow, and nothing else.
 
-import { answer, endpoints, inputs, isPicture, name } from "./model.js";
+import { answer, endpoints, inputs, isPicture, labels, name } from "./model.js";
 import { fit, image, show, tensor } from "./picture.js";
 
 const $ = (id) => document.getElementById(id);
@@ -75,7 +75,7 @@ const row = (seed, place = 0) => ({
   seed: seed | 0, // after the last int32 comes the first
   label: state.label ?? (classes ? place % classes : 0),
 });
-const title = ({ seed, label }) => `seed ${seed}${classes ? `, class ${label}` : ""}`;
+const title = ({ seed, label }) => `seed ${seed}${classes ? `, class ${labels[label] ?? label}` : ""}`;
 const short = (number) => number.toFixed(2).replace("-", "\u2212");
 
 // Samples: a grid of consecutive seeds.
@@ -116,7 +116,7 @@ function select(row) {
 
 function sampling() {
   $("samples").hidden = false;
-  const options = [["each", null], ...Array.from({ length: classes }, (_, i) => [String(i), i])];
+  const options = [["each", null], ...Array.from({ length: classes }, (_, i) => [labels[i] ?? String(i), i])];
   choice($("classes"), classes ? options : [], (label) => {
     state.label = label;
     renew();
