@@ -49,6 +49,7 @@ def main():
             images, _ = rows.rows("test", 128)
             report = export.deliver(model, images, out, FORMATS, name, compare=True)
         command = " ".join(["tfgen train", name, *changed, "--data", data])
+        command += f" --image-size {written['image_size']}" if written["image_size"] else ""
         section = f"{HEAD}\n\n`{command}`, then `tfgen export`:\n\n{card.tables(report)}\n\n"
         path = zoo.locate(name).with_suffix(".md")
         path.write_text(told(path, section))

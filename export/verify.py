@@ -28,22 +28,21 @@ from tfgen.quiet import quiet
 # weights rounded to float16, is 7e-4 off or more.
 TOLERANCE = 2e-4
 # Of a LiteRT file, and the least part of the weights' bytes that it must have, by `quantize`.
-# Weights in float16 are 2^-11 of themselves off, which adds up over layers.
-# 8 bits are coarse: what they may do to an output is a question of taste, which `lite_variants`
-# answers with numbers; beyond this it is another model. A single pixel at an edge may be far off
-# there, so for `COARSE` it is the root of the mean square that counts.
+# Rounded weights may put a single pixel at an edge far off, so for all but "none" it is the root of
+# the mean square that counts. In float16 they are 2^-11 of themselves off, which adds up over
+# layers. 8 bits are coarse: what they may do to an output is a question of taste, which
+# `lite_variants` answers with numbers; beyond this it is another model.
 LITE = {
     "none": (TOLERANCE, 0.9),
-    "float16": (5e-2, 0.45),
+    "float16": (2e-2, 0.45),
     "dynamic": (0.5, 0.2),
     "int8": (0.5, 0.2),
 }
-COARSE = ("dynamic", "int8")
 NO_ROWS = (
     "its rows are not those that Keras gives in a batch (noise must come from seeds, by "
     "tfgen.random)"
 )
-TOO_COARSE = "8 bits are too few for it: take float16, or leave this endpoint out"
+TOO_COARSE = "weights rounded like that are another model: round less, or leave this endpoint out"
 ONE_LEVEL = 1.01  # of 255, by which a picture of 8 bits may be off
 COUNT = 10  # rows: the classes of most labels
 ANY_BYTES = 4096  # an index and a header beside the weights,
@@ -55,8 +54,8 @@ class Row(NamedTuple):
     """How far one output of one endpoint is off in one format, in the worst of its numbers.
 
     `relative` is `difference` in units of the output's scale, and is what `tolerance` bounds; for
-    integers both are absolute; for files of pictures it counts levels of 255; for weights of 8 bits
-    it is the root of the mean square in these units.
+    integers both are absolute; for files of pictures it counts levels of 255; for rounded
+    weights it is the root of the mean square in these units.
     """
 
     format: str
@@ -151,7 +150,7 @@ def verify(
             2 * sizes["weights"] + GRAPH_BYTES * len(endpoints),
         )
         with _interpreter(lite) as run:
-            measure = typical if quantize in COARSE else largest
+            measure = largest if quantize == "none" else typical
             rows += _compare("lite", run, endpoints, inputs, truth, tolerance, measure)
     if onnx:
         sizes["onnx"] = _size(Path(onnx))
