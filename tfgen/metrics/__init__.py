@@ -1,8 +1,8 @@
 """How good samples are, in numbers that say what was measured.
 
-Functions on arrays of features: `metrics.fid(reals, fakes)`. `metrics.features(name)` makes features
-of images, and `metrics.evaluate` does both for a data set. Neither NumPy's metrics nor the import of
-this package start TensorFlow.
+Functions on arrays of features: `metrics.fid(reals, fakes)`. `metrics.features(name)` makes
+features of images, and `metrics.evaluate` does both for a data set. What works on features alone
+does without TensorFlow.
 """
 
 # As in `tfgen`: the names come when they are first used. No module is called like a function in it,
@@ -16,7 +16,9 @@ _HOMES = {
     "Memorisation": "copies",
     "Modes": "mixtures",
     "Moments": "frechet",
+    "PrecisionRecall": "neighbours",
     "Result": "evaluation",
+    "Score": "score",
     "ade": "trajectories",
     "density_coverage": "neighbours",
     "evaluate": "evaluation",

@@ -1,5 +1,6 @@
 """Metrics of samples against a data set, each with the full name of what was measured."""
 
+import functools
 from typing import NamedTuple
 
 import numpy as np
@@ -51,7 +52,7 @@ def evaluate(sample_images, data, names=("fid", "kid"), features=None, count=Non
     if unknown:
         raise InputError(f"There is no metric {unknown[0]!r}. There are: {', '.join(METRICS)}.")
     samples = np.asarray(sample_images)
-    if samples.shape[1:] != data.element.shape or not len(samples):
+    if samples.shape[1:] != data.element.shape:
         raise InputError(
             f"The samples are {list(samples.shape)}, but {data.name!r} has rows of "
             f"{list(data.element.shape)}: give samples [N, ...] of that shape."
@@ -59,13 +60,10 @@ def evaluate(sample_images, data, names=("fid", "kid"), features=None, count=Non
     measured = Measured(samples, data, extractors.features(features or default(data), data), count)
     results = []
     for name in names:
-        extra = ""
         for metric, value, deviation, *notes in METRICS[name](measured, seed):
-            extra = "".join(f", {note}" for note in notes)
-            full = (
-                f"{metric}({measured.extractor.name}, {SPLIT}, N={measured.count}{extra}, "
-                f"seed={seed})"
-            )
+            against = [] if name == "inception_score" else [SPLIT]
+            parts = [measured.extractor.name, *against, f"N={measured.count}", *notes]
+            full = f"{metric}({', '.join(parts)}, seed={seed})"
             results.append(Result(metric, float(value), deviation, full))
     return results
 
@@ -86,19 +84,16 @@ class Measured:
         if self.count < 2:
             raise InputError(f"Metrics take at least 2 samples, but N is {self.count}.")
         self.samples = samples[: self.count]
-        self._fakes = None
 
-    @property
+    @functools.cached_property
     def fakes(self):
-        if self._fakes is None:
-            self._fakes = self.extractor(self.samples)
-        return self._fakes
+        return self.extractor(self.samples)
 
-    @property
+    @functools.cached_property
     def reals(self):
         return reference(self.extractor, self.data, SPLIT, self.count)
 
-    @property
+    @functools.cached_property
     def train(self):
         return reference(self.extractor, self.data, "train")
 
@@ -115,8 +110,8 @@ def _fid(measured, seed):
 
 
 def _kid(measured, seed):
-    size = min(1000, measured.count // 2)  # a subset of all would have no spread
-    found = kernels.kid(measured.reals, measured.fakes, size=max(2, size), seed=seed)
+    size = max(2, min(1000, measured.count // 2))  # a subset of all would have no spread
+    found = kernels.kid(measured.reals, measured.fakes, size=size, seed=seed)
     yield "kid", found.mean, found.deviation, f"subsets of {size}"
 
 
@@ -142,7 +137,7 @@ def _density_coverage(measured, seed):
 def _mmd(measured, seed):
     reals, fakes = measured.reals, measured.fakes
     # The width is that of the reals, so that all samples are measured by the same kernel.
-    bandwidth = kernels.median_distance(reals, reals[:0])
+    bandwidth = kernels.median_distance(reals)
     yield "mmd", kernels.mmd(reals, fakes, [bandwidth]), None, f"bandwidth={bandwidth:.4g}"
 
 

@@ -105,13 +105,12 @@ class Pixels(Extractor):
 def features(name, data=None):
     """An `Extractor` by name.
 
-    | name | features | D |
-    |---|---|---|
-    | `inception-clean` (or `inception`), `inception-tf1` | Keras' Inception-v3 (ImageNet), pooled | 2048 |
-    | `squeezenet-clean` (or `squeezenet`) | SqueezeNet 1.1 (ImageNet, the authors'), pooled | 512 |
-    | `classifier:DATA` (or `classifier` with `data`) | a classifier trained on that set | 64 |
-    | `pixels` | the values | H W C |
-    | `random` | convolutions with random weights of a fixed seed, any size of image | 128 |
+        inception-clean    2048  Keras' Inception-v3 (ImageNet), pooled; also as "inception"
+        inception-tf1      2048  the same, resized in another way
+        squeezenet-clean    512  SqueezeNet 1.1 (ImageNet, its authors'), pooled; "squeezenet"
+        classifier:DATA      64  a classifier trained on that set; "classifier" with `data`
+        pixels            H W C  the values, of images or of points
+        random              128  convolutions with fixed random weights, for any size of image
 
     `clean` resizes antialiased and bicubic, as Pillow (Parmar, Zhang and Zhu 2022,
     arXiv:2104.11222); `tf1` bilinear without antialiasing and with TensorFlow 1's corners, as the
@@ -161,15 +160,19 @@ def _classifier(rest, data):
         from tfgen.data import load
 
         data = load(rest)
-    name = f"classifier:{rest or data.name}"
-    identity = f"{name} {data.element.shape}"
+    if rest and rest != data.name:
+        raise InputError(
+            f"The features classifier:{rest} are those of the set {rest!r}, but the data given are "
+            f"{data.name!r}: give no data, or say classifier:{data.name}."
+        )
+    name = f"classifier:{data.name}"
+    identity = f"{name} {classifier.identity(data)}"
 
     def make():
         model, accuracy = classifier.load(data)
-        return Extractor(name, model, f"classifier {classifier.identity(data)}", accuracy)
+        return Extractor(name, model, identity, accuracy)
 
-    extractor = _made(identity, make) if data is None else make()
-    return extractor
+    return _made(identity, make)
 
 
 def _inception(name, resize):

@@ -1,4 +1,4 @@
-"""The Fréchet distance of two Gaussians that are fitted to features: FID where they are Inception's.
+"""The Fréchet distance of Gaussians fitted to features: FID where these are Inception's.
 
 Heusel, Ramsauer, Unterthiner, Nessler and Hochreiter, "GANs trained by a two time-scale update rule
 converge to a local Nash equilibrium", NeurIPS 2017, arXiv:1706.08500, section 3 and equation 6.
@@ -57,7 +57,7 @@ class Moments:
         """
         if self.count < 2:
             raise InputError(
-                f"A covariance takes at least 2 rows, but there are {self.count}: give more samples."
+                f"A covariance takes at least 2 rows, but there are {self.count}: give more."
             )
         return self._scatter / (self.count - 1)
 

@@ -95,12 +95,11 @@ def mmd(reals, fakes, bandwidths=None):
     return float(real + fake - 2 * cross)
 
 
-def median_distance(reals, fakes):
+def median_distance(*sets):
     """The median distance of pairs among the first, spread evenly, 1,000 rows of each set."""
     from scipy.spatial.distance import pdist
 
-    some = [rows[np.linspace(0, len(rows) - 1, min(MEDIAN, len(rows)), dtype=int)]
-            for rows in (reals, fakes)]
+    some = [rows[np.linspace(0, len(rows) - 1, min(MEDIAN, len(rows)), dtype=int)] for rows in sets]
     return float(np.median(pdist(np.concatenate(some).astype("float64"))))
 
 

@@ -44,12 +44,12 @@ class Coverage(NamedTuple):
 
 
 def knn(reals, fakes):
-    """1-nearest-neighbour two-sample score (Lopez-Paz and Oquab 2017, arXiv:1610.06545, section 4).
+    """1-nearest-neighbour two-sample score (Lopez-Paz and Oquab 2017, arXiv:1610.06545).
 
     Each sample is called real or generated as its nearest neighbour among all others is. 0.5 says
     that the two cannot be told apart; towards 1 they lie apart; towards 0 the fakes are copies: the
     nearest of each real is then its copy. Reals and fakes are also told separately (Xu et al. 2018,
-    arXiv:1806.07755, section 3): where modes are missing, a real's neighbour is real, and a
+    arXiv:1806.07755): where modes are missing, a real's neighbour is real, and a
     generated sample's still is real too. A tie counts half.
 
     Args:
@@ -101,7 +101,7 @@ def precision_recall(reals, fakes, k=3):
 
 
 def density_coverage(reals, fakes, k=5):
-    """Density and coverage (Naeem et al. 2020, arXiv:2002.09797, section 3, equations 3 and 4).
+    """Density and coverage (Naeem et al. 2020, arXiv:2002.09797, section 3).
 
     Density counts in how many of the reals' balls a fake lies, over k: an outlier among the reals,
     whose ball is large, does no harm as it does to precision. Coverage is the share of reals that
@@ -197,9 +197,9 @@ def _lower_bounds(queries, points, centre, dtype):
         The place of the block's first point, the bounds `[N, m]`, and a function of row and column
         numbers of the block that tells how far above the bound the square may lie.
     """
-    # The rounding errors of a sum of D products grow as sqrt(D), but for a probability that vanishes
-    # with the constant (Higham and Mary 2019, "A new approach to probabilistic rounding error
-    # analysis", theorem 2.4). They are relative to |x|^2 + |y|^2, the less the nearer the centre.
+    # The rounding errors of a sum of D products grow as sqrt(D), but for a probability that
+    # vanishes with the constant (Higham and Mary 2019, "A new approach to probabilistic rounding
+    # error analysis"). They are relative to |x|^2 + |y|^2, which is why the centre is taken off.
     share = 8 * np.finfo(dtype).eps * np.sqrt(points.shape[1] + 4)
     queries = (queries - centre).astype(dtype)
     ours = np.einsum("nd,nd->n", queries, queries)

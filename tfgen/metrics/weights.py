@@ -5,8 +5,7 @@ from pathlib import Path
 
 from tfgen.errors import InputError
 
-# Where there is no network or the file has no address: what to do.
-FOLDER = "TFGEN_WEIGHTS"
+FOLDER = "TFGEN_WEIGHTS"  # the variable that names a folder of files of weights
 
 
 def find(name, address=None, remedy=""):
@@ -35,7 +34,7 @@ def find(name, address=None, remedy=""):
         return Path(keras.utils.get_file(name, address, cache_subdir="models"))
     except Exception as error:  # Keras raises a plain Exception for all that may happen
         raise InputError(
-            f"{name} is not {where}, and cannot be downloaded from {address} ({error}). Download it "
-            f"on a machine with a network, put it into a folder and let {FOLDER} name that, or take "
-            "features that need no download: classifier:<data>, random or pixels. " + remedy
+            f"{name} is not {where}, and cannot be downloaded from {address} ({error}). Download "
+            f"it elsewhere, put it into a folder and let {FOLDER} name that; or take "
+            f"features that need no download: classifier:<data>, random or pixels. {remedy}"
         ) from error
