@@ -32,8 +32,7 @@ def own_cache(tmp_path_factory):
         patch.setenv("TFGEN_CACHE", str(tmp_path_factory.mktemp("cache")))
         yield
     extractors._kept.clear()
-    perceptual._calibrated.cache_clear()
-    perceptual._plain.cache_clear()
+    perceptual._distance.cache_clear()
 
 
 def pictures(count=5, size=28, channels=1, seed=0):
@@ -118,7 +117,7 @@ def test_the_classifier_is_trained_once(digits, monkeypatch):
     assert (extract.probabilities(images).argmax(axis=1) == labels).mean() == extract.accuracy
     rows = extract(images)
     assert rows.shape == (len(images), 64)
-    assert 0.5 < rows.std(axis=0).min() and rows.std(axis=0).max() < 2
+    assert rows.std(axis=0).min() > 0.5 and rows.std(axis=0).max() < 2
     # Another process finds it in the cache.
     extractors._kept.clear()
     with monkeypatch.context() as patch:
@@ -128,13 +127,14 @@ def test_the_classifier_is_trained_once(digits, monkeypatch):
     np.testing.assert_array_equal(again(images), rows)
     # A broken file is noticed.
     extractors._kept.clear()
-    (stored,) = cache.folder().glob("classifier-*.h5")
-    whole = stored.read_bytes()
-    stored.write_bytes(whole[: len(whole) // 2])
+    whole = {path: path.read_bytes() for path in cache.folder().glob("classifier-*")}
+    (stored,) = (path for path in whole if path.suffix == ".h5")
+    stored.write_bytes(whole[stored][: len(whole[stored]) // 2])
     monkeypatch.setattr(classifier, "train", lambda model, data: 0.125)
     assert metrics.features("classifier:digits").accuracy == 0.125
-    stored.unlink()
     extractors._kept.clear()
+    for path, content in whole.items():
+        path.write_bytes(content)
 
 
 def test_the_identity_of_a_classifier_is_its_content(digits):
@@ -212,9 +212,9 @@ def test_the_reference_is_computed_once(digits, monkeypatch):
 
 def test_evaluate_of_points():
     data = load("ring")
-    points = data.rows("train", 500)[0]
+    points = data.rows("train", 5000)[0]
     (fid,) = metrics.evaluate(points, data, ["fid"])
-    assert fid.name == "fid(pixels, test, N=500, seed=0)" and fid.value < 0.1
+    assert fid.name == "fid(pixels, test, N=5000, seed=0)" and fid.value < 0.02
 
 
 @pytest.mark.parametrize(
@@ -244,7 +244,7 @@ def test_missing_weights_are_named(monkeypatch, tmp_path):
     for name in ("inception", "squeezenet"):
         with pytest.raises(InputError, match="URL fetch failure.*TFGEN_WEIGHTS.*classifier:"):
             metrics.features(name)
-    perceptual._calibrated.cache_clear()
+    perceptual._distance.cache_clear()
     with pytest.raises(InputError, match="lpips_squeeze_lin.npz is not.*calibrated layers"):
         metrics.lpips(pictures(1, 40, 3), pictures(1, 40, 3))
 
@@ -348,13 +348,13 @@ def test_lpips_is_that_of_the_package(monkeypatch, tmp_path):
         tmp_path / perceptual.LINEAR_FILE, **{k: v.detach().numpy() for k, v in linear.items()}
     )
     monkeypatch.setenv("TFGEN_WEIGHTS", str(tmp_path))
-    perceptual._calibrated.cache_clear()
+    perceptual._distance.cache_clear()
     for size in (64, 65, 70):  # remainders of pooling
         a, b = pictures(3, size, 3), pictures(3, size, 3, seed=1)
         theirs = model(*(torch.tensor(x.transpose(0, 3, 1, 2)) for x in (a, b)))
         ours = metrics.lpips(a, b)
         np.testing.assert_allclose(ours, theirs.detach().numpy().ravel(), rtol=1e-4)
-    perceptual._calibrated.cache_clear()
+    perceptual._distance.cache_clear()
 
 
 @needs(squeezenet.TORCH_FILE)

@@ -1,7 +1,5 @@
 """Features of images by name, computed batch by batch while the next one is read."""
 
-import functools
-
 import numpy as np
 import tensorflow as tf
 
@@ -34,9 +32,7 @@ class Extractor:
 
     def __init__(self, name, network, identity, accuracy=None):
         self.name, self.identity, self.accuracy = name, identity, accuracy
-        # One trace for all sizes of a batch, the last is smaller; a network gives features, or
-        # features and probabilities.
-        self._run = tf.function(network, autograph=False, reduce_retracing=True)
+        self._run = tf.function(network, autograph=False)  # features, or with probabilities
 
     def __call__(self, images):
         """Features of an array of images, or of a `tf.data.Dataset` of batches of them.
@@ -80,7 +76,9 @@ class Extractor:
         return checks.images(images, "images")
 
     def _answer(self, batch, which):
-        answer = self._run(tf.convert_to_tensor(batch, tf.float32))
+        any_batch = tf.TensorSpec([None, *batch.shape[1:]], tf.float32)  # the last is smaller
+        run = self._run.get_concrete_function(any_batch)
+        answer = run(tf.convert_to_tensor(batch, tf.float32))
         answer = answer if isinstance(answer, tuple | list) else (answer,)
         if which >= len(answer):
             raise InputError(
@@ -176,14 +174,20 @@ def _classifier(rest, data):
 
 
 def _inception(name, resize):
+    model = _made("inception", _inception_network)  # which both ways of resizing share
+
+    def network(images):
+        return model(resize(rgb(images), 299))
+
+    return Extractor(name, network, f"{name} {_identity(model)}")
+
+
+def _inception_network():
     import keras
 
     path = weights.find(INCEPTION_FILE, INCEPTION_ADDRESS)
     model = keras.applications.InceptionV3(weights=str(path))
-    both = keras.Model(model.input, [model.get_layer("avg_pool").output, model.output])
-    return Extractor(
-        name, lambda images: both(resize(rgb(images), 299)), f"{name} {_identity(both)}"
-    )
+    return keras.Model(model.input, [model.get_layer("avg_pool").output, model.output])
 
 
 def _squeezenet():
@@ -202,21 +206,14 @@ def _identity(model):
 
 
 def _random():
-    """Three strided convolutions, relu, and the means of the four quarters of the maps."""
+    """Three strided convolutions, leaky relu, and the means of the four quarters of the maps."""
     import tfgen.metrics.extractors as code
 
-    @functools.cache
-    def kernels(channels):
-        draw, sizes = np.random.RandomState(0), (channels, 32, 32, 32)
-        return [
-            (draw.randn(5, 5, i, o) * np.sqrt(2 / (25 * i))).astype("float32")
-            for i, o in zip(sizes, sizes[1:], strict=False)
-        ]
-
     def network(images):
-        x = images
-        for kernel in kernels(images.shape[-1]):
-            x = tf.nn.relu(tf.nn.conv2d(x, kernel, 2, "SAME"))
+        draw, x = np.random.RandomState(0), images
+        for _ in range(3):
+            kernel = draw.randn(5, 5, x.shape[-1], 32) * np.sqrt(2 / (25 * x.shape[-1]))
+            x = tf.nn.leaky_relu(tf.nn.conv2d(x, kernel.astype("float32"), 2, "SAME"))
         x = tf.image.resize(x, [2, 2], "area")
         return tf.reshape(x, [-1, 4 * 32])
 

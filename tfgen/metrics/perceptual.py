@@ -49,23 +49,12 @@ def lpips(a, b, calibrated=True):
             f"LPIPS takes images of at least {SMALLEST} x {SMALLEST} pixels with 1 or 3 channels, "
             f"not {list(a.shape[1:])}: enlarge them, or take SSIM."
         )
-    network, channels = _calibrated() if calibrated else _plain()
-
-    @tf.function(autograph=False)
-    def distance(a, b):
-        total = 0.0
-        for x, y, weight in zip(network(a), network(b), channels, strict=True):
-            difference = tf.square(_unit(x) - _unit(y))  # [n, h, w, channels]
-            total += tf.reduce_mean(tf.reduce_sum(difference * weight, axis=-1), axis=(1, 2))
-        return total
-
+    distance = _distance(calibrated)
     values = []
     for start in range(0, len(a), PORTION):
         x, y = (tf.constant(rows[start : start + PORTION], tf.float32) for rows in (a, b))
         if a.shape[-1] == 1:
             x, y = tf.image.grayscale_to_rgb(x), tf.image.grayscale_to_rgb(y)
-        if calibrated:
-            x, y = (x - SHIFT) / SCALE, (y - SHIFT) / SCALE
         values.append(distance(x, y).numpy())
     return np.concatenate(values).astype("float64")
 
@@ -75,12 +64,23 @@ def _unit(maps):
 
 
 @functools.cache
-def _calibrated():
-    with np.load(weights.find(LINEAR_FILE, remedy=LINEAR_REMEDY)) as stored:
-        channels = [stored[f"lin{i}.model.1.weight"].ravel() for i in range(7)]
-    return squeezenet.torch(), channels
+def _distance(calibrated):
+    """A function of two tensors of images `[n, H, W, 3]` to their distances `[n]`."""
+    if calibrated:
+        with np.load(weights.find(LINEAR_FILE, remedy=LINEAR_REMEDY)) as stored:
+            channels = [stored[f"lin{i}.model.1.weight"].ravel() for i in range(7)]
+        network = squeezenet.torch()
+    else:
+        channels, network = [1.0] * 7, squeezenet.caffe()
 
+    @tf.function(autograph=False)
+    def distance(a, b):
+        if calibrated:
+            a, b = (a - SHIFT) / SCALE, (b - SHIFT) / SCALE
+        total = 0.0
+        for x, y, weight in zip(network(a), network(b), channels, strict=True):
+            difference = tf.square(_unit(x) - _unit(y))  # [n, h, w, channels]
+            total += tf.reduce_mean(tf.reduce_sum(difference * weight, axis=-1), axis=(1, 2))
+        return total
 
-@functools.cache
-def _plain():
-    return squeezenet.caffe(), [1.0] * 7
+    return distance
