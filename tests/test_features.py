@@ -327,9 +327,8 @@ def test_plain_lpips_grows_with_damage():
 
 def test_lpips_is_that_of_the_package(monkeypatch, tmp_path):
     """With the package's calibrated layers, on a network of PyTorch's shape with random weights."""
-    torch = pytest.importorskip("torch")
-    pytest.importorskip("torchvision", exc_type=Exception)
     lpips = pytest.importorskip("lpips", exc_type=Exception)
+    import torch
     from torchvision.models import squeezenet1_1
 
     torch.manual_seed(0)

@@ -372,8 +372,8 @@ def skewed():
 
 
 def test_torch_fidelity_agrees(skewed):
-    torch = pytest.importorskip("torch")
     pytest.importorskip("torch_fidelity", exc_type=ImportError)
+    import torch
     from torch_fidelity import metric_fid, metric_kid, metric_prc
 
     reals, fakes = (torch.tensor(rows.astype("float64")) for rows in skewed)
@@ -393,7 +393,6 @@ def test_torch_fidelity_agrees(skewed):
 
 
 def test_clean_fid_agrees(skewed):
-    pytest.importorskip("torch")
     clean = pytest.importorskip("cleanfid.fid", exc_type=ImportError)
     reals, fakes = (rows.astype("float64") for rows in skewed)
     try:
