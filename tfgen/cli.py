@@ -81,6 +81,9 @@ def train(
     ] = "float32",
     minutes: Annotated[float, typer.Option(help="Between two checkpoints, at most.")] = 10.0,
     keep: Annotated[int, typer.Option(help="Checkpoints that stay.", min=1)] = 3,
+    doctor: Annotated[
+        bool, typer.Option("--doctor", help="Say what goes wrong; doctor.csv and doctor.png.")
+    ] = False,
 ):
     """Trains a model into a run folder; the same command again goes on with the run."""
     given = dict(_pair(setting) for setting in settings or [])
@@ -97,7 +100,16 @@ def train(
     run = run or pathlib.Path("runs") / f"{model}-{data.replace(':', '-').replace('/', '-')}"
     setup = training.Setup(data, image_size, seed, replicas, precision)
     try:
-        training.train(zoo.find(model), run, given, setup, steps=steps, minutes=minutes, keep=keep)
+        training.train(
+            zoo.find(model),
+            run,
+            given,
+            setup,
+            steps=steps,
+            minutes=minutes,
+            keep=keep,
+            doctor=doctor,
+        )
     except Diverged as error:
         _fail(f"training diverged: {error}", 1)
     except KeyboardInterrupt:
