@@ -14,29 +14,14 @@ import time
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
-import numpy as np
 import tensorflow as tf
 from rich.console import Console
 
 import zoo
 from tfgen import training
+from tfgen.metrics import likelihood
 
 GIVEN = {"latent_dim": 50, "hidden": 500, "layers": 2, "epochs": 60}
-
-
-def nats(model, images, samples, rows=100):
-    """Mean of -log p(x), bounded by the model's `importance_bound`, and its standard error."""
-
-    @tf.function
-    def bound(images, seeds):
-        return model.importance_bound(model.targets(images, seeds), seeds + 10_000, samples)
-
-    portions = [
-        -bound(images[i : i + rows], tf.range(i, i + rows)).numpy()
-        for i in range(0, len(images), rows)
-    ]
-    values = np.concatenate(portions)
-    return values.mean(), values.std() / np.sqrt(len(values))
 
 
 def main():
@@ -51,8 +36,8 @@ def main():
     model, data = training.open_run(options.run, zoo.find)
     images = tf.stack(list(data.test.take(1000)))
     for samples in (1, options.samples):
-        mean, error = nats(model, images, samples)
-        console.print(f"bound with {samples} samples: {mean:.2f} ± {error:.2f} nats")
+        found = likelihood.bound(model, images, samples)
+        console.print(f"-log p(x), {found.name}: {-found.value:.2f} ± {found.error:.2f} nats")
 
 
 if __name__ == "__main__":

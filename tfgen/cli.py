@@ -81,6 +81,9 @@ def train(
     ] = "float32",
     minutes: Annotated[float, typer.Option(help="Between two checkpoints, at most.")] = 10.0,
     keep: Annotated[int, typer.Option(help="Checkpoints that stay.", min=1)] = 3,
+    doctor: Annotated[
+        bool, typer.Option("--doctor", help="Say what goes wrong; doctor.csv and doctor.png.")
+    ] = False,
 ):
     """Trains a model into a run folder; the same command again goes on with the run."""
     given = dict(_pair(setting) for setting in settings or [])
@@ -97,7 +100,16 @@ def train(
     run = run or pathlib.Path("runs") / f"{model}-{data.replace(':', '-').replace('/', '-')}"
     setup = training.Setup(data, image_size, seed, replicas, precision)
     try:
-        training.train(zoo.find(model), run, given, setup, steps=steps, minutes=minutes, keep=keep)
+        training.train(
+            zoo.find(model),
+            run,
+            given,
+            setup,
+            steps=steps,
+            minutes=minutes,
+            keep=keep,
+            doctor=doctor,
+        )
     except Diverged as error:
         _fail(f"training diverged: {error}", 1)
     except KeyboardInterrupt:
@@ -236,6 +248,165 @@ def quickstart(
     _deliver(model, data, "saved_model,lite", folder / "export", folder.resolve().name)
 
 
+@app.command()
+def interpolate(
+    run: Run,
+    first: Annotated[int, typer.Option("--from", help="Seed of the left end.")],
+    last: Annotated[int, typer.Option("--to", help="Seed of the right end.")],
+    path: Annotated[str, typer.Option(help="spherical or linear.")] = "spherical",
+    rows: Annotated[int, typer.Option(help="Row k goes from FROM + k to TO + k.", min=1)] = 1,
+    columns: Annotated[int, typer.Option(help="Images of a row.", min=2)] = 10,
+    label: Annotated[int | None, typer.Option(help="A class, for models that have them.")] = None,
+    out: Annotated[pathlib.Path, typer.Option(help="A .png.")] = pathlib.Path("interpolation.png"),
+):
+    """Draws the way from one sample to another, through the latents between their own."""
+    _start_tensorflow()
+    import numpy as np
+
+    from tfgen import latent, training
+
+    if path not in latent.PATHS:
+        raise InputError(f"--path {path}: expected {' or '.join(latent.PATHS)}")
+    model, _ = training.open_run(run, zoo.find)
+    turn = np.arange(rows)
+    ends = (latent.latents(model, seed + turn) for seed in (first, last))
+    known = latent.told(model)
+    labels = turn % known if label is None and known else label or 0
+    images = latent.decode(
+        model, latent.PATHS[path](*ends, columns), np.broadcast_to(labels, [columns, rows]).T
+    )
+    _write_rows(images, out)
+    _say(f"{rows} {path} ways, from seed {first} to {last}: {out}")
+
+
+@app.command()
+def manifold(
+    run: Run,
+    count: Annotated[int, typer.Option(help="Images of a side.", min=2)] = 20,
+    label: Annotated[int, typer.Option(help="A class, for models that have them.")] = 0,
+    out: Annotated[pathlib.Path, typer.Option(help="A .png.")] = pathlib.Path("manifold.png"),
+):
+    """Draws the map of two latents: even steps of probability, from left to right and upwards."""
+    _start_tensorflow()
+    from tfgen import latent, training
+
+    model, _ = training.open_run(run, zoo.find)
+    _write_rows(latent.manifold(model, count, label), out)
+    _say(f"{count} x {count} latents: {out}")
+
+
+@app.command()
+def invert(
+    run: Run,
+    images: Annotated[
+        list[pathlib.Path] | None, typer.Argument(help="Files; the run's own test images if none.")
+    ] = None,
+    count: Annotated[int, typer.Option(help="How many test images.", min=1)] = 8,
+    label: Annotated[int | None, typer.Option(help="The class of all; sought if absent.")] = None,
+    restarts: Annotated[int, typer.Option(help="Ways for each image.", min=1)] = 8,
+    steps: Annotated[int, typer.Option(help="Of each way.", min=1)] = 500,
+    seed: Annotated[int, typer.Option(help="Of the latents to start from.")] = 0,
+    out: Annotated[pathlib.Path, typer.Option(help="A .png.")] = pathlib.Path("inversion.png"),
+):
+    """Finds the samples nearest to given images: above the images, below what was found."""
+    _start_tensorflow()
+    import numpy as np
+
+    from tfgen import latent, training
+
+    model, data = training.open_run(run, zoo.find)
+    rows = latent.read(images, data.element) if images else data.rows("test", count)[0]
+    labels = None if label is None else np.full(len(rows), label)
+    found = latent.invert(model, rows, labels, restarts, steps, seed=seed)
+    _write_rows(np.stack([rows, found.images]), out)
+    names = images or [f"test image {i}" for i in range(len(rows))]
+    classes = [f", class {k}" for k in found.labels] if latent.told(model) else [""] * len(rows)
+    for name, error, chosen in zip(names, found.errors, classes, strict=True):
+        _say(f"{name}: mean squared error {error:.4f}{chosen}")
+    _say(
+        f"{len(rows)} images, mean squared error {found.errors.mean():.4f} "
+        f"(of a single restart {found.all_errors.mean():.4f}): {out}"
+    )
+
+
+@app.command()
+def edit(
+    run: Run,
+    last: Annotated[int, typer.Option("--to", help="The class to move to.")],
+    first: Annotated[
+        int | None, typer.Option("--from", help="The class to move from; all others if absent.")
+    ] = None,
+    images: Annotated[
+        list[pathlib.Path] | None, typer.Argument(help="Files; test images of --from if none.")
+    ] = None,
+    rows: Annotated[int, typer.Option(help="How many test images.", min=1)] = 8,
+    strength: Annotated[float, typer.Option(help="The largest; 1 is the classes' distance.")] = 1.5,
+    out: Annotated[pathlib.Path, typer.Option(help="A .png.")] = pathlib.Path("edit.png"),
+):
+    """Moves images towards a class: each, its reconstruction, and with growing strength."""
+    _start_tensorflow()
+    import numpy as np
+
+    from tfgen import latent, training
+
+    model, data = training.open_run(run, zoo.find)
+    known = len(data.classes)
+    for option, value in (("from", first), ("to", last)):
+        if value is not None and not 0 <= value < known:
+            told = f"are 0 to {known - 1}" if known else "there are none in its data"
+            raise InputError(f"--{option} {value}: the classes {told}")
+    if first == last:
+        raise InputError(f"--from {first} --to {last}: this is no change")
+    trained, classes = data.rows("train", 10_000)
+    chosen = np.isin(classes, [first, last]) if first is not None else classes >= 0
+    codes = latent.encode(model, trained[chosen])
+    direction = latent.attribute(codes, classes[chosen] == last)
+    if images:
+        shown = latent.read(images, data.element)
+    else:
+        tested, classes = data.rows("test")
+        shown = tested[classes == first if first is not None else classes != last][:rows]
+    strengths = np.linspace(0.0, strength, 7)
+    edited = latent.edit(model, shown, direction, strengths)
+    _write_rows(np.concatenate([shown[:, None], edited], axis=1), out)
+    origin = "the others" if first is None else data.classes[first]
+    _say(f"from {origin} to {data.classes[last]}, with strengths 0 to {strength:g}: {out}")
+
+
+@app.command()
+def arithmetic(
+    run: Run,
+    plus: Annotated[list[str], typer.Option(help="Seeds of a group to add: 0,1,2.")],
+    minus: Annotated[list[str] | None, typer.Option(help="Seeds of one to subtract.")] = None,
+    label: Annotated[int, typer.Option(help="A class, for models that have them.")] = 0,
+    out: Annotated[pathlib.Path, typer.Option(help="A .png.")] = pathlib.Path("arithmetic.png"),
+):
+    """Adds and subtracts the means of groups: a row a group, its mean last; below, the result."""
+    added = [_seeds("plus", text) for text in plus]
+    taken = [_seeds("minus", text) for text in minus or []]
+    _start_tensorflow()
+    import numpy as np
+
+    from tfgen import latent, training
+
+    model, _ = training.open_run(run, zoo.find)
+    groups = [latent.latents(model, seeds) for seeds in added + taken]
+    result = latent.arithmetic(groups[: len(added)], groups[len(added) :])
+    width = max(map(len, groups))
+    # Before it, what lies around it: noise of up to 0.25, as in figure 7 of Radford et al.
+    around = result + np.random.default_rng(0).uniform(-0.25, 0.25, [width, len(result)])
+    table = np.full([len(groups) + 1, width + 1, len(result)], np.nan, "float32")
+    for row, (group, end) in zip(
+        table, [(g, g.mean(axis=0)) for g in groups] + [(around, result)], strict=True
+    ):
+        row[: len(group)], row[-1] = group, end
+    images = latent.decode(model, np.nan_to_num(table), label)
+    images[np.isnan(table).any(axis=-1)] = 1.0  # white, where a group has fewer than others
+    _write_rows(images, out)
+    terms = [f"+ mean{tuple(s)}" for s in added] + [f"- mean{tuple(s)}" for s in taken]
+    _say(f"{' '.join(terms).removeprefix('+ ')}, in the corner: {out}")
+
+
 @data_app.command("list")
 def list_data():
     """Lists the data sets by name, and whether they are on this machine."""
@@ -303,6 +474,14 @@ def _write(element, rows, out, reals=None, classes=0):
             figures.save(figures.picture(row), out / f"{i:05d}.png")
 
 
+def _write_rows(images, out):
+    """Images `[rows, columns, H, W, C]` as one picture."""
+    from tfgen import figures
+
+    columns = images.shape[1]
+    figures.save(figures.grid(images.reshape(-1, *images.shape[2:]), columns=columns), out)
+
+
 def _deliver(model, data, to, out, name, **options):
     import export
 
@@ -320,6 +499,13 @@ def _pair(setting):
     if not equals:
         raise InputError(f"{setting!r} is no key=value; write for example latent_dim=64")
     return key, value
+
+
+def _seeds(name, text):
+    seeds = text.split(",")
+    if not all(seed.strip().isdecimal() for seed in seeds):
+        raise InputError(f"--{name} {text}: expected seeds with commas between them, like 0,1,2")
+    return [int(seed) for seed in seeds]
 
 
 def _positive(name, text, word):

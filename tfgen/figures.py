@@ -125,12 +125,14 @@ def scatter(points, reals=None):
     return _image(figure)
 
 
-def curves(history):
+def curves(history, steps=None, logarithmic=()):
     """Terms against epochs: a panel for each objective, a dashed line for validation.
 
     Args:
         history: `{"objective/term" or "val_objective/term": [value of each epoch]}`, as
             `keras.callbacks.History` has it. A value that is not finite leaves a gap.
+        steps: the step of each value, where these are not of epochs.
+        logarithmic: the objectives whose values are of different magnitudes.
 
     Returns:
         `PIL.Image`, 640 pixels wide and 320 high a panel.
@@ -155,14 +157,15 @@ def curves(history):
             values[~np.isfinite(values)] = np.nan
             style = "--" if name.startswith("val_") else "-"
             label = f"{term} (validation)" if style == "--" else term
-            axes.plot(
-                np.arange(1, len(values) + 1), values, style, color=colour, marker=".", label=label
-            )
+            places = np.arange(1, len(values) + 1) if steps is None else steps
+            axes.plot(places, values, style, color=colour, marker=".", label=label)
+        if panel in logarithmic:
+            axes.set_yscale("log")
         axes.set_title(panel, fontsize="medium", loc="left")
         axes.xaxis.get_major_locator().set_params(integer=True)
         axes.grid(alpha=0.3)
         axes.legend(loc="upper right", framealpha=0.5)
-    axes.set_xlabel("epoch")
+    axes.set_xlabel("epoch" if steps is None else "step")
     return _image(figure)
 
 

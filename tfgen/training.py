@@ -19,6 +19,7 @@ import tensorflow as tf
 
 from tfgen import callbacks, checkpoints, figures, files
 from tfgen.data import Data, load
+from tfgen.doctor import Doctor
 from tfgen.endpoint import draw
 from tfgen.errors import InputError
 from tfgen.looks import Looks
@@ -111,7 +112,16 @@ PRECISIONS = ("float32", "mixed_bfloat16", "mixed_float16")
 
 
 def train(
-    recipe, folder, given=None, setup=None, *, steps=None, minutes=10.0, keep=3, verbose=None
+    recipe,
+    folder,
+    given=None,
+    setup=None,
+    *,
+    steps=None,
+    minutes=10.0,
+    keep=3,
+    verbose=None,
+    doctor=False,
 ):
     """Trains a recipe into a run folder, or goes on with the run that is there.
 
@@ -130,6 +140,7 @@ def train(
         keep: how many checkpoints stay.
         verbose: as in `fit`: 1 for a bar, 2 for a line an epoch, 0 for silence; None for a bar on
             a terminal and lines elsewhere.
+        doctor: whether a `Doctor` examines the model; it leaves `doctor.csv` and `doctor.png`.
 
     Returns:
         The model of the last stage, trained.
@@ -144,6 +155,8 @@ def train(
         verbose = 1 if sys.stdout.isatty() else 2
     run = {"model": recipe.name, "settings": recipe.settings(given or {}), **setup._asdict()}
     _check(folder, run)
+    if doctor and "TF_CONFIG" in os.environ:
+        raise InputError("the doctor examines models on one machine, but TF_CONFIG names several")
     strategy = _strategy(setup.replicas)
     data = load(setup.data, setup.image_size)
     with _policy(setup.precision), strategy.scope():
@@ -157,7 +170,8 @@ def train(
             model = stage.compile(seed=setup.seed)
             if _is_chief() and not (folder / "run.json").exists():
                 files.write_json(folder / "run.json", run | _origin())
-            _play(folder, number, stage, setup.seed, steps, minutes, keep, verbose)
+            watching = [_doctor(folder, stage)] if doctor else []
+            _play(folder, number, stage, setup.seed, steps, minutes, keep, verbose, watching)
             model.optimizer.hold = False
             model.optimizer.finalize_variable_values(None)
     return model
@@ -192,7 +206,7 @@ def open_run(folder, find):
     return model, data
 
 
-def _play(folder, number, stage, seed, steps, minutes, keep, verbose):
+def _play(folder, number, stage, seed, steps, minutes, keep, verbose, watching=()):
     """Trains one stage from where its newest checkpoint left it."""
     model, per_epoch = stage.model, stage.steps_per_epoch
     found = checkpoints.newest(folder / "checkpoints", model, number)
@@ -232,7 +246,7 @@ def _play(folder, number, stage, seed, steps, minutes, keep, verbose):
                 steps_per_epoch=count,
                 shuffle=False,
                 verbose=verbose if _is_chief() else 0,
-                callbacks=[callbacks.Guard(), *pictures, saver],
+                callbacks=[*watching, callbacks.Guard(), *pictures, saver],
             )
         except checkpoints.Diverged as error:
             last = checkpoints.paths(folder / "checkpoints", number)[:1]
@@ -247,6 +261,12 @@ def _play(folder, number, stage, seed, steps, minutes, keep, verbose):
         terms = [term for term in rows[0] if "/" in term]
         curves = figures.curves({term: [row[term] for row in rows] for term in terms})
         figures.save(curves, folder / "losses.png")
+
+
+def _doctor(folder, stage):
+    rows = min(Doctor.ROWS, len(stage.data.test))
+    batch = next(iter(stage.data.batches(rows, split="test")))  # shuffled: some of each class
+    return Doctor(batch, folder)
 
 
 def _pictures(folder, stage):

@@ -41,7 +41,7 @@ def codes(model):
     Raises:
         InputError: nothing makes images of latents.
     """
-    _endpoint(model)
+    decoder(model)
     prior = np.percentile(model.latents(tf.range(PRIOR)), [2, 98], axis=0)  # [2, D]
     own = list(getattr(model, "codes", ()))
     dimensions = [
@@ -72,7 +72,7 @@ def traverse(model, number, rows=10, seed=0):
             f"code {number}: there are 0 to {len(known) - 1}: {listed}"
             f"{', …' if len(known) > 12 else ''}"
         )
-    endpoint, chosen = _endpoint(model), known[number]
+    endpoint, chosen = decoder(model), known[number]
     inputs = {"latents": model.latents(tf.range(seed, seed + rows)).numpy()}
     names = [element.name for element in endpoint.inputs]
     if "labels" in names:
@@ -93,7 +93,8 @@ def traverse(model, number, rows=10, seed=0):
     return chosen, np.stack(columns, axis=1)
 
 
-def _endpoint(model):
+def decoder(model):
+    """The `Endpoint` that makes rows of latents: `decode` or `generate`; raises as `codes`."""
     for name in ("decode", "generate"):
         if name in model.endpoints:
             return model.endpoints[name]
