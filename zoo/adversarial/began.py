@@ -87,7 +87,8 @@ def recipe(
     """Section 4.1: 64 latents and codes, Adam 1e-4, batches of 16, lambda 1e-3; gamma 0.5 (4.2).
 
     Departures: the networks are the neutral ones of `ebgan`, as in the comparison by Lucic et al.
-    (2018), and latents are normal, as in `gan`. The rate is not halved where M stalls.
+    (2018), and have batch normalization; without it they reconstruct nothing but black at first,
+    and stay there. Latents are normal, as in `gan`. The rate is not halved where M stalls.
     """
     generator = neutral.generator(latent_dim, data.element, hidden, width)
     discriminator = autoencoder(data.element, latent_dim, hidden, width)

@@ -68,8 +68,8 @@ def distances(rows, others):
 
 def autoencoder(element, codes, hidden, width):
     """The neutral discriminator to `codes` numbers, and the neutral generator back from them."""
-    encoder = neutral.discriminator(element, codes, hidden=hidden, width=width, norm=neutral.none)
-    decoder = neutral.generator(codes, element, hidden, width, norm=neutral.none)
+    encoder = neutral.discriminator(element, codes, hidden=hidden, width=width)
+    decoder = neutral.generator(codes, element, hidden, width)
     outputs = [decoder(encoder.output), encoder.output]
     return keras.Model(encoder.input, outputs, name="discriminator")
 
@@ -90,7 +90,7 @@ def recipe(
 
     Its networks there are dense, found by a search over a grid; here the generator is the neutral
     one of the comparison by Lucic et al. (2018), and the autoencoder, with as many codes as there
-    are latents, is made of the same layers without normalization. beta_1 is that of DCGAN.
+    are latents, is made of the same layers. beta_1 is that of DCGAN.
     """
     generator = neutral.generator(latent_dim, data.element, hidden, width)
     discriminator = autoencoder(data.element, latent_dim, hidden, width)

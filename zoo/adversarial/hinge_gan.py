@@ -5,10 +5,10 @@
 
 The last layer of a discriminator is a linear classifier of features: here it is trained as a
 support vector machine, which only looks at rows within the margin, and the generator moves its
-samples along the normal of the separating plane. It is the loss of SNGAN, SAGAN and BigGAN.
+samples along the normal of the separating plane. It is the loss of SNGAN, SAGAN and BigGAN. (Tran,
+Ranganath and Blei, arXiv:1702.08896, found it in the same year.)
 
-Lim and Ye, "Geometric GAN", 2017, arXiv:1705.02894. (In the same year: Tran, Ranganath and Blei,
-arXiv:1702.08896.)
+Lim and Ye, "Geometric GAN", 2017, arXiv:1705.02894.
 """
 
 import keras
