@@ -26,13 +26,9 @@ class Multiplier(keras.layers.Layer):
 
     def __init__(self, rho):
         super().__init__(dtype="float32")
+        self.rho = rho
         # All replicas assign the same value.
-        self.rho, self.value = (
-            rho,
-            self.add_weight(
-                (), "zeros", trainable=False, aggregation="only_first_replica", name="multiplier"
-            ),
-        )
+        self.value = self.add_weight((), "zeros", trainable=False, aggregation="only_first_replica")
         self.built = True
 
     def call(self, moment, training=False):
