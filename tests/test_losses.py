@@ -7,7 +7,15 @@ import pytest
 import tensorflow as tf
 from scipy import stats
 
-from tfgen.losses import hinge, least_squares, minimax, non_saturating
+from tfgen.losses import (
+    boundary_seeking,
+    hinge,
+    least_squares,
+    margin,
+    minimax,
+    non_saturating,
+    wasserstein,
+)
 
 PAIRS = {"minimax": minimax, "non_saturating": non_saturating}
 both = pytest.mark.parametrize("loss", PAIRS.values(), ids=PAIRS)
@@ -132,3 +140,30 @@ def test_hinge_ignores_what_is_beyond_the_margin():
     beyond = slopes(lambda x: hinge.discriminator(x, logits(-2.0)), [2.0, 0.5])
     assert beyond.tolist() == [0.0, -1.0]
     assert slopes(hinge.generator, [-7.0, 3.0]).tolist() == [-1.0, -1.0]
+
+
+def test_wasserstein_is_a_difference_of_means():
+    reals, fakes = logits(3.0, 1.0), logits(-2.0, 1.0)
+    assert float(wasserstein.discriminator(reals, fakes)) == -0.5 - 2.0
+    assert float(wasserstein.generator(fakes)) == 0.5
+    assert slopes(wasserstein.generator, [-100.0, 100.0]).tolist() == [-1.0, -1.0]
+
+
+def test_boundary_seeking_squares_the_logit():
+    d = np.array([0.75, 0.2])
+    fakes = logits(*np.log(d / (1 - d)))
+    expected = (0.5 * (np.log(d) - np.log(1 - d)) ** 2).mean()
+    assert float(boundary_seeking.generator(fakes)) == pytest.approx(expected, rel=1e-6)
+    # It seeks D = 1/2 from both sides, where the non-saturating loss only knows one.
+    assert slopes(boundary_seeking.generator, [2.0, 0.0, -3.0]).tolist() == [2.0, 0.0, -3.0]
+    assert boundary_seeking.discriminator is non_saturating.discriminator
+
+
+def test_a_margin_is_between_the_rows_of_a_pair():
+    reals, fakes = logits(3.0, 1.0, 0.0), logits(0.0, 0.5, 2.0)
+    loss = margin(2.0)
+    assert float(loss.discriminator(reals, fakes)) == pytest.approx((0.0 + 1.5 + 4.0) / 3)
+    assert slopes(lambda x: loss.discriminator(x, fakes), [3.0, 1.0, 0.0]).tolist() == [0, -1, -1]
+    # Where no pair is far enough apart it is WGAN's loss and the margin.
+    expected = 9.0 + float(wasserstein.discriminator(reals, fakes))
+    assert float(margin(9.0).discriminator(reals, fakes)) == pytest.approx(expected)

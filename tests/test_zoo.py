@@ -41,6 +41,7 @@ VARIANTS = {
     "gan": [{}, {"loss": "minimax"}],
     "cgan": [{}, {"network": "conv"}],
     "cvae": [{}, {"attributes": "stroke"}],
+    "f_gan": [{}, {"divergence": "pearson"}],
 }
 MODELS = [(name, variant) for name in zoo.paths() for variant in VARIANTS.get(name, [{}])]
 MODELS.append(("template", {}))
@@ -61,6 +62,8 @@ def stages(name, variant=None):
 # rounding a hundred times a step: small and few steps, still far above the tolerance.
 RATES = {"cyclegan": 1e-3, "pix2pix": 1e-4}
 STEPS = {"cyclegan": 2}
+# A hinge leaves the last bias where it is as long as all scores are within the margin.
+STILL = {"hinge_gan": 1}
 
 
 def compiled(name, variant, optimizer=None):
@@ -97,7 +100,8 @@ def test_trains_its_networks_and_nothing_else(name, variant):
     changed = {
         id(v): not np.array_equal(before[id(v)], np.array(v)) for v in model.trainable_variables
     }
-    assert {key for key, has in changed.items() if has} == moved
+    assert {key for key, has in changed.items() if has} <= moved
+    assert sum(changed.values()) == len(moved) - STILL.get(name, 0)
 
 
 @every_model

@@ -96,6 +96,17 @@ def discriminator(element, outputs=1, dense=keras.layers.Dense, **options):
     return keras.Model(trunk.input, last(trunk.output), name="discriminator")
 
 
+def critic(element, hidden=1024, width=64):
+    """From samples to scores `[N, 1]`, float32, of which only differences count.
+
+    So there is no bias at the end, as nothing would move it, and no normalization, so that each
+    score depends on its own row alone. Arguments as in `features`.
+    """
+    trunk = features(element, hidden, width, norm=none)
+    last = keras.layers.Dense(1, use_bias=False, kernel_initializer=_initial(), dtype="float32")
+    return keras.Model(trunk.input, last(trunk.output), name="discriminator")
+
+
 def _initial():
     return keras.initializers.RandomNormal(stddev=0.02)
 

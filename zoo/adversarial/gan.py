@@ -32,17 +32,20 @@ class GAN(GenerativeModel):
         discriminator: a `keras.Model` from samples to logits `[N, 1]`.
         element: the `Element` of the data.
         loss: a `tfgen.losses.AdversarialLoss`.
+        times: updates of the discriminator a step, k of algorithm 1.
     """
 
-    def __init__(self, generator, discriminator, element, loss=losses.non_saturating):
+    def __init__(self, generator, discriminator, element, loss=losses.non_saturating, times=1):
         super().__init__()
         self.generator, self.discriminator = generator, discriminator
-        self.element, self.adversarial = element, loss
+        self.element, self.adversarial, self.times = element, loss, times
 
     @property
     def objectives(self):
         return {
-            "discriminator": minimize(self.discriminator_loss, self.discriminator),
+            "discriminator": minimize(
+                self.discriminator_loss, self.discriminator, times=self.times
+            ),
             "generator": minimize(self.generator_loss, self.generator),
         }
 

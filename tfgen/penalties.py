@@ -1,0 +1,85 @@
+"""What is added to an adversarial loss: bounds on a critic's slope, and a push between samples.
+
+Each returns a float32 scalar, the mean over the batch, without a weight.
+"""
+
+import keras
+import tensorflow as tf
+
+from tfgen import random
+from tfgen.errors import InputError
+
+
+def refuse_batch_norm(critic):
+    """Checks that a critic, a `keras.Model`, may stand under a penalty on its slopes.
+
+    Raises:
+        InputError: it has batch normalization.
+    """
+    for layer in critic._flatten_layers():
+        if isinstance(layer, keras.layers.BatchNormalization):
+            raise InputError(
+                f"the critic has batch normalization ({layer.name}), through which a row's score "
+                "depends on the other rows: a penalty on the slope at each row would be of the "
+                "wrong slopes, often of 0; use layer or instance normalization, or none"
+            )
+
+
+def squared_slopes(critic, rows):
+    """|d critic(x) / dx|^2 at each row, float32 `[N]`.
+
+    Args:
+        critic: a function from rows to scores `[N, ...]`, each of its own row alone.
+        rows: float32 `[N, ...]`.
+    """
+    with tf.GradientTape() as tape:
+        tape.watch(rows)
+        scores = critic(rows)
+    slopes = tf.cast(tape.gradient(scores, rows), tf.float32)
+    return tf.reduce_sum(slopes**2, axis=range(1, slopes.shape.rank))
+
+
+def _off_one(critic, rows):
+    # The root's own slope is infinite at 0.
+    return tf.reduce_mean((tf.sqrt(squared_slopes(critic, rows) + 1e-12) - 1.0) ** 2)
+
+
+def gradient_penalty(critic, reals, fakes):
+    """E[(|grad D| - 1)^2] on straight lines between data and samples.
+
+    Gulrajani et al., 2017, arXiv:1704.00028, equation 3; the place on the line is uniform, a row
+    its own. Arguments as in `squared_slopes`; `reals` and `fakes` have the same shape.
+    """
+    ones = [1] * (reals.shape.rank - 1)
+    weights = random.uniform(random.fresh(reals), ones)
+    return _off_one(critic, reals + weights * (fakes - reals))
+
+
+def dragan(critic, reals):
+    """E[(|grad D| - 1)^2] around the data.
+
+    Kodali, Abernethy, Hays and Kira, 2017, arXiv:1705.07215, section 2.3. Their noise is N(0, cI);
+    here it is uniform within half a standard deviation of the batch's numbers to either side, as
+    Lucic et al. took it (2018, arXiv:1711.10337) and much as their own code did.
+    """
+    replica = tf.distribute.get_replica_context()
+    mean, square = replica.all_reduce("MEAN", [tf.reduce_mean(reals), tf.reduce_mean(reals**2)])
+    noise = random.uniform(random.fresh(reals), reals.shape[1:]) - 0.5
+    return _off_one(critic, reals + tf.sqrt(square - mean**2) * noise)
+
+
+def r1(critic, reals):
+    """E[|grad D|^2] at the data (Mescheder et al., 2018, arXiv:1801.04406, equation 9)."""
+    return tf.reduce_mean(squared_slopes(critic, reals))
+
+
+def pull_away(codes):
+    """The mean squared cosine between the codes `[N, D]` of different rows, of all replicas.
+
+    Zhao, Mathieu and LeCun, 2017, arXiv:1609.03126, equation 4.
+    """
+    codes = tf.distribute.get_replica_context().all_gather(codes, axis=0)
+    directions = tf.math.l2_normalize(codes, axis=1)
+    similar = tf.matmul(directions, directions, transpose_b=True) ** 2
+    rows = tf.cast(tf.shape(codes)[0], tf.float32)
+    return (tf.reduce_sum(similar) - tf.linalg.trace(similar)) / (rows * (rows - 1.0))

@@ -1,0 +1,41 @@
+"""Boundary-seeking GAN, for continuous data.
+
+    max_D  E_x[log D(x)] + E_z[log(1 - D(G(z)))]
+    min_G  1/2 E_z[(log D(G(z)) - log(1 - D(G(z))))^2]
+
+The best discriminator of given samples tells the ratio of the densities, D / (1 - D); the data
+are matched where it is 1 everywhere. So the generator does not run away from the data's side of the
+boundary D = 1/2, nor beyond it, but seeks it: half the square of the logit.
+
+Hjelm, Jacob, Che, Trischler, Cho and Bengio, "Boundary-seeking generative adversarial networks",
+ICLR 2018, arXiv:1702.08431.
+"""
+
+import keras
+
+from tfgen import losses
+from tfgen.networks import neutral
+from tfgen.training import Stage
+from zoo.adversarial.gan import GAN
+
+
+def recipe(
+    data,
+    beta_1=0.5,
+    learning_rate=2e-4,
+    latent_dim=64,
+    hidden=1024,
+    width=64,
+    batch_size=64,
+    epochs=20,
+):
+    """The paper leaves its numbers to DCGAN, whose Adam this is: 2e-4 and beta_1 0.5.
+
+    Networks, latents, batches and epochs are those of the comparison by Lucic et al. (2018).
+    """
+    networks = (
+        neutral.generator(latent_dim, data.element, hidden, width),
+        neutral.discriminator(data.element, hidden=hidden, width=width),
+    )
+    model = GAN(*networks, data.element, losses.boundary_seeking)
+    yield Stage(model, data, keras.optimizers.Adam(learning_rate, beta_1), batch_size, epochs)

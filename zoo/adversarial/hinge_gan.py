@@ -1,0 +1,42 @@
+"""Hinge GAN, or geometric GAN.
+
+    min_D  E_x[max(0, 1 - D(x))] + E_z[max(0, 1 + D(G(z)))]
+    min_G  -E_z[D(G(z))]
+
+The last layer of a discriminator is a linear classifier of features: here it is trained as a
+support vector machine, which only looks at rows within the margin, and the generator moves its
+samples along the normal of the separating plane. It is the loss of SNGAN, SAGAN and BigGAN. (Tran,
+Ranganath and Blei, arXiv:1702.08896, found it in the same year.)
+
+Lim and Ye, "Geometric GAN", 2017, arXiv:1705.02894.
+"""
+
+import keras
+
+from tfgen.losses import hinge
+from tfgen.networks import neutral
+from tfgen.training import Stage
+from zoo.adversarial.gan import GAN
+
+
+def recipe(
+    data,
+    learning_rate=2e-4,
+    latent_dim=64,
+    hidden=1024,
+    width=64,
+    batch_size=64,
+    epochs=20,
+):
+    """RMSprop at 2e-4, as for their faces and scenes (section 5).
+
+    Departure: one update of the generator a step, where they make ten. Networks, latents, batches
+    and epochs are those of the comparison by Lucic et al. (2018).
+    """
+    model = GAN(
+        neutral.generator(latent_dim, data.element, hidden, width),
+        neutral.discriminator(data.element, hidden=hidden, width=width),
+        data.element,
+        hinge,
+    )
+    yield Stage(model, data, keras.optimizers.RMSprop(learning_rate), batch_size, epochs)
