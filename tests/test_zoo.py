@@ -36,6 +36,10 @@ VARIANTS = {
     "gan": [{}, {"loss": "minimax"}],
     "cgan": [{}, {"network": "conv"}],
     "cvae": [{}, {"attributes": "stroke"}],
+    "minibatch_gan": [{}, {"history": 0.1}],
+    "semi_supervised_gan": [{}, {"network": "dense"}],
+    "sngan": [{}, {"times": 2}],
+    "unrolled_gan": [{"k": "1"}, {"k": "5"}],
 }
 MODELS = [(name, variant) for name in zoo.paths() for variant in VARIANTS.get(name, [{}])]
 MODELS.append(("template", {}))
@@ -55,6 +59,9 @@ def stages(name, variant=None):
 # Instance normalization of features that hardly vary yet, and the signs of L1 terms, magnify
 # rounding a hundred times a step: small and few steps, still far above the tolerance.
 RATES = {"cyclegan": 1e-3, "pix2pix": 1e-4}
+# So do the signs of distances, batch statistics matched by the squares of many features, and
+# answers to answers.
+RATES |= {"minibatch_gan": 1e-3, "semi_supervised_gan": 3e-4, "unrolled_gan": 1e-3}
 STEPS = {"cyclegan": 2}
 
 
