@@ -53,6 +53,4 @@ def _rule(optimizer):
         return adam, [[v.value for v in variables] for variables in own]
     if isinstance(optimizer, keras.optimizers.SGD) and not optimizer.momentum:
         return lambda turn, weight, slope: (weight - rate * slope,), []
-    raise InputError(
-        f"{optimizer.name} cannot be foreseen: take Adam, or SGD without momentum"
-    )
+    raise InputError(f"{optimizer.name} cannot be foreseen: take Adam, or SGD without momentum")

@@ -27,9 +27,9 @@ def power_iteration(matrix, u):
 class _Spectral:
     """What both layers share: the kernel stays as it is learned, and is divided when it is used.
 
-    (`keras.layers.SpectralNormalization` writes the quotient into the kernel instead.) The guess `u`
-    is a weight without a gradient: it turns once in every call in training, stays otherwise, and
-    is the same on all replicas.
+    (`keras.layers.SpectralNormalization` writes the quotient into the kernel instead.) The guess
+    `u` is a weight without a gradient: it turns once in every call in training, stays otherwise,
+    and is the same on all replicas.
     """
 
     def build(self, input_shape):

@@ -5,9 +5,9 @@
     p(y|x) = exp l_y(x) / Z(x),   D(x) = Z(x) / (Z(x) + 1),   Z(x) = sum_k exp l_k(x)
 
 The discriminator is a classifier with one class more, the fakes, whose logit can be held at 0. So
-rows without a label teach it too: they belong to one of the K classes, samples to none. The generator
-matches the mean of its features f, which makes the better classifier (section 5), if not the better
-pictures.
+rows without a label teach it too: they belong to one of the K classes, samples to none. The
+generator matches the mean of its features f, which makes the better classifier (section 5), if not
+the better pictures.
 
 Salimans, Goodfellow, Zaremba, Cheung, Radford and Chen, "Improved techniques for training GANs",
 NeurIPS 2016, arXiv:1606.03498, section 5; K + 1 classes also in Odena, arXiv:1606.01583.

@@ -4,9 +4,9 @@
     D_0 = D,   D_(i+1) = D_i + eta df(G, D_i)/dD_i
 
 The generator should meet the discriminator's best answer, and meets only its present one; so it
-runs to the one mode that is now underrated, and the discriminator after it. Here the generator looks
-k answers ahead, and its slope goes through them: it feels that a crowded mode would be found out.
-The discriminator itself plays as ever. With k = 0 this is the minimax GAN.
+runs to the one mode that is now underrated, and the discriminator after it. Here the generator
+looks k answers ahead, and its slope goes through them: it feels that a crowded mode would be found
+out. The discriminator itself plays as ever. With k = 0 this is the minimax GAN.
 
 Metz, Poole, Pfau and Sohl-Dickstein, "Unrolled generative adversarial networks", ICLR 2017,
 arXiv:1611.02163.
