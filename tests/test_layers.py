@@ -10,6 +10,9 @@ from tfgen import random
 from tfgen.errors import InputError
 from tfgen.layers.dropout import Dropout
 from tfgen.layers.maxout import Maxout
+from tfgen.layers.minibatch import MinibatchDiscrimination
+from tfgen.layers.noise import GaussianNoise
+from tfgen.layers.spectral_norm import SpectralConv2D, SpectralDense, power_iteration
 from tfgen.networks import conv
 from tfgen.networks.mlp import mlp
 from zoo.adversarial import dcgan
@@ -180,3 +183,130 @@ def test_mlp_is_its_matrices():
         x = np.tanh(x @ weights[i] + weights[i + 1])
     expected = (x @ weights[4] + weights[5]).reshape(12, 3, 2)  # linear at the end
     np.testing.assert_allclose(network(rows), expected, atol=1e-5)
+
+
+def largest_singular_value(kernel):
+    kernel = np.array(kernel)
+    return np.linalg.svd(kernel.reshape(-1, kernel.shape[-1]), compute_uv=False)[0]
+
+
+def test_power_iteration_finds_the_largest_singular_value_and_its_slope():
+    matrix = tf.constant(np.random.default_rng(3).normal(size=(9, 5)), tf.float32)
+    u = tf.ones([5])
+    for _ in range(60):
+        with tf.GradientTape() as tape:
+            tape.watch(matrix)
+            largest, u = power_iteration(matrix, u)
+    left, values, right = np.linalg.svd(matrix.numpy(), full_matrices=False)
+    assert float(largest) == pytest.approx(values[0], rel=1e-5)
+    expected = np.outer(left[:, 0], right[0])  # d sigma / dW
+    np.testing.assert_allclose(tape.gradient(largest, matrix), expected, atol=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("layer", "shape"),
+    [(SpectralDense(5), (4, 7)), (SpectralConv2D(6, 3, 2, "same"), (2, 8, 8, 3))],
+    ids=["dense", "convolution"],
+)
+def test_a_spectral_kernel_is_divided_by_what_the_svd_says(layer, shape):
+    rows = tf.constant(np.random.default_rng(0).normal(size=shape), tf.float32)
+    for _ in range(100):
+        layer(rows, training=True)
+    kernel = np.array(layer.kernel)
+    assert largest_singular_value(layer.normalized(False)) == pytest.approx(1, abs=1e-3)
+    np.testing.assert_allclose(
+        layer.normalized(False), kernel / largest_singular_value(kernel), rtol=1e-3, atol=1e-6
+    )
+    plain = type(layer).__mro__[2].from_config(layer.get_config())  # Keras' own layer
+    plain.build(shape)
+    plain.kernel.assign(kernel / largest_singular_value(kernel))
+    np.testing.assert_allclose(layer(rows), plain(rows), atol=1e-3)
+
+
+def test_a_spectral_guess_turns_in_training_alone():
+    layer = SpectralDense(4, activation="relu")
+    layer(ROWS)
+    before, kernel = np.array(layer.u), np.array(layer.kernel)
+    layer(ROWS, training=False)
+    np.testing.assert_array_equal(layer.u, before)
+    layer(ROWS, training=True)
+    assert np.abs(np.array(layer.u) - before).max() > 1e-3
+    np.testing.assert_array_equal(layer.kernel, kernel)  # learned, never overwritten
+    assert layer.u.path not in [v.path for v in layer.trainable_variables]
+    loaded = again(layer)
+    assert isinstance(loaded, SpectralDense) and loaded.units == 4
+
+
+def test_a_spectral_kernel_is_normalized_in_float32():
+    layer = SpectralDense(4, dtype="mixed_bfloat16")
+    for _ in range(50):
+        found = layer(ROWS, training=True)
+    assert found.dtype == "bfloat16" and layer.u.dtype == "float32"
+    expected = ROWS @ np.array(layer.kernel) / largest_singular_value(layer.kernel)
+    np.testing.assert_allclose(np.array(found, "float32"), expected, atol=0.05)
+
+
+def minibatch_features(rows, tensor):
+    """The sums of the paper, one after the other."""
+    m = np.einsum("na,abc->nbc", rows, tensor)
+    found = np.zeros(m.shape[:2])
+    for i in range(len(m)):
+        for j in range(len(m)):
+            found[i] += np.exp(-np.abs(m[i] - m[j]).sum(axis=1))
+    return np.concatenate([rows, found], axis=1)
+
+
+def test_minibatch_features_are_those_of_numpy():
+    layer = MinibatchDiscrimination(3, 2)
+    found = layer(ROWS)
+    expected = minibatch_features(ROWS, np.array(layer.tensor).reshape(7, 3, 2))
+    np.testing.assert_allclose(found, expected, rtol=1e-4)
+    assert layer.compute_output_shape((None, 7)) == (None, 10)
+    loaded = again(layer)
+    assert (loaded.kernels, loaded.dimensions) == (3, 2)
+
+
+def test_copies_of_one_row_are_as_close_as_can_be():
+    found = MinibatchDiscrimination(3, 2)(np.repeat(ROWS[:1], 5, axis=0))
+    np.testing.assert_allclose(found[:, 7:], 5.0)
+
+
+def test_minibatch_features_see_the_batch_of_all_replicas():
+    strategy = mirrored()
+    with strategy.scope():
+        layer = MinibatchDiscrimination(3, 2)
+        layer.build((None, 7))
+
+    @tf.function
+    def replica():
+        own = tf.distribute.get_replica_context()
+        first = 6 * own.replica_id_in_sync_group
+        rows = tf.constant(ROWS)[first : first + 6]
+        with tf.GradientTape() as tape:
+            tape.watch(rows)
+            found = layer(rows)
+            value = tf.reduce_sum(found * found)
+        return found, tape.gradient(value, rows)
+
+    halves, slopes = (
+        np.concatenate(strategy.experimental_local_results(x)) for x in strategy.run(replica)
+    )
+    whole = tf.constant(ROWS)
+    with tf.GradientTape() as tape:
+        tape.watch(whole)
+        found = layer(whole)
+        value = tf.reduce_sum(found * found)
+    np.testing.assert_allclose(halves, found, rtol=1e-5)
+    np.testing.assert_allclose(slopes, tape.gradient(value, whole), rtol=1e-3, atol=1e-4)
+
+
+def test_noise_is_of_the_row_and_of_training():
+    layer = GaussianNoise(0.5)
+    np.testing.assert_array_equal(layer(ROWS), ROWS)
+    ones = np.ones([400, 25], "float32")
+    found = dropped(layer, ones)
+    assert found.std() == pytest.approx(0.5, rel=0.05) and found.mean() == pytest.approx(
+        1, abs=0.03
+    )
+    assert not np.array_equal(found, dropped(layer, ones, step=1))
+    assert again(layer).deviation == 0.5

@@ -42,6 +42,10 @@ VARIANTS = {
     "cgan": [{}, {"network": "conv"}],
     "cvae": [{}, {"attributes": "stroke"}],
     "f_gan": [{}, {"divergence": "pearson"}],
+    "minibatch_gan": [{}, {"history": 0.1}],
+    "semi_supervised_gan": [{}, {"network": "dense"}],
+    "sngan": [{}, {"times": 2}],
+    "unrolled_gan": [{"k": "1"}, {"k": "5"}],
 }
 MODELS = [(name, variant) for name in zoo.paths() for variant in VARIANTS.get(name, [{}])]
 MODELS.append(("template", {}))
@@ -61,6 +65,9 @@ def stages(name, variant=None):
 # Instance normalization of features that hardly vary yet, and the signs of L1 terms, magnify
 # rounding a hundred times a step: small and few steps, still far above the tolerance.
 RATES = {"cyclegan": 1e-3, "pix2pix": 1e-4}
+# So do the signs of distances, batch statistics matched by the squares of many features, and
+# answers to answers.
+RATES |= {"minibatch_gan": 1e-3, "semi_supervised_gan": 3e-4, "unrolled_gan": 1e-3}
 STEPS = {"cyclegan": 2}
 # A hinge leaves the last bias where it is as long as all scores are within the margin.
 STILL = {"hinge_gan": 1}
