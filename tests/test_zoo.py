@@ -37,8 +37,8 @@ NEEDS = {
     "web": lambda: (onnx.require(), web.runtime()),
 }
 VARIANTS = {
-    "vae": [{}, {"pixels": "gaussian"}, {"network": "conv"}],
-    "gan": [{}, {"loss": "minimax"}],
+    "vae": [{}, {"pixels": "gaussian"}, {"network": "conv"}, {"network": "neutral"}],
+    "gan": [{}, {"loss": "minimax", "network": "neutral"}],
     "cgan": [{}, {"network": "conv"}],
     "cvae": [{}, {"attributes": "stroke"}],
     "f_gan": [{}, {"divergence": "pearson"}],

@@ -19,7 +19,7 @@ def none():
     return keras.layers.Identity()
 
 
-def generator(latents, element, hidden=1024, width=64, norm=batch_norm):
+def generator(latents, element, hidden=1024, width=64, norm=batch_norm, activation="tanh"):
     """From latents to samples.
 
     Args:
@@ -29,9 +29,10 @@ def generator(latents, element, hidden=1024, width=64, norm=batch_norm):
         hidden: units of the dense layer.
         width: channels of the last hidden feature map.
         norm: a function that makes a normalization layer.
+        activation: of the images: by tanh they are in (-1, 1).
 
     Returns:
-        A `keras.Model` from `[N, latents]` to `[N, H, W, C]` in (-1, 1), by tanh, or to `[N, D]`.
+        A `keras.Model` from `[N, latents]` to float32 `[N, H, W, C]`, or to `[N, D]`.
 
     Raises:
         InputError: the sizes of the images are no multiples of 4.
@@ -48,7 +49,7 @@ def generator(latents, element, hidden=1024, width=64, norm=batch_norm):
     x = keras.layers.Conv2DTranspose(width, 4, 2, "same", **_inner(norm))(x)
     x = keras.layers.ReLU()(norm()(x))
     x = keras.layers.Conv2DTranspose(channels, 4, 2, "same", kernel_initializer=_initial())(x)
-    images = keras.layers.Activation("tanh", dtype="float32")(x)
+    images = keras.layers.Activation(activation, dtype="float32")(x)
     return keras.Model(entry, images, name="generator")
 
 

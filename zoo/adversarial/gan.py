@@ -21,6 +21,7 @@ from tfgen.errors import InputError
 from tfgen.layers.dropout import Dropout
 from tfgen.layers.maxout import Maxout
 from tfgen.model import GenerativeModel, minimize
+from tfgen.networks import neutral
 from tfgen.training import Stage
 
 
@@ -114,16 +115,22 @@ def discriminator(element, width, pieces=5):
 
 
 LOSSES = {"non_saturating": losses.non_saturating, "minimax": losses.minimax}
+NETWORKS = ("maxout", "neutral")
 
 
 def recipe(
     data,
     loss="non_saturating",
+    network="maxout",
     latent_dim=100,
     generator_width=1200,
     discriminator_width=240,
     learning_rate=0.1,
     momentum=0.5,
+    hidden=1024,
+    width=64,
+    adam_rate=2e-4,
+    beta_1=0.5,
     batch_size=100,
     epochs=50,
 ):
@@ -131,16 +138,25 @@ def recipe(
 
     `loss` is `non_saturating` or `minimax`. Left out: the momentum's rise to 0.7 over 250 epochs,
     and the generator's first biases from the mean digit; neither is in the paper's text. The file
-    does not say how many epochs; 50 is ours.
+    does not say how many epochs; 50 is ours. `network` is `maxout`, or `neutral` for the networks
+    on which objectives are compared, with Adam.
     """
-    if loss not in LOSSES:
-        raise InputError(f"loss={loss!r} is not one of {', '.join(LOSSES)}")
-    model = GAN(
-        generator(latent_dim, data.element, generator_width),
-        discriminator(data.element, discriminator_width),
-        data.element,
-        LOSSES[loss],
-    )
-    # The file divides the rate by 1.000004 at each step.
-    decay = keras.optimizers.schedules.ExponentialDecay(learning_rate, 1, 1 / 1.000004)
-    yield Stage(model, data, keras.optimizers.SGD(decay, momentum), batch_size, epochs, together=10)
+    for name, value, known in (("loss", loss, LOSSES), ("network", network, NETWORKS)):
+        if value not in known:
+            raise InputError(f"{name}={value!r} is not one of {', '.join(known)}")
+    if network == "maxout":
+        players = (
+            generator(latent_dim, data.element, generator_width),
+            discriminator(data.element, discriminator_width),
+        )
+        # The file divides the rate by 1.000004 at each step.
+        decay = keras.optimizers.schedules.ExponentialDecay(learning_rate, 1, 1 / 1.000004)
+        optimizer = keras.optimizers.SGD(decay, momentum)
+    else:
+        players = (
+            neutral.generator(latent_dim, data.element, hidden, width),
+            neutral.discriminator(data.element, hidden=hidden, width=width),
+        )
+        optimizer = keras.optimizers.Adam(adam_rate, beta_1)
+    model = GAN(*players, data.element, LOSSES[loss])
+    yield Stage(model, data, optimizer, batch_size, epochs, together=10)

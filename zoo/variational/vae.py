@@ -18,7 +18,7 @@ from tfgen.distributions import bernoulli, diagonal, standard
 from tfgen.endpoint import SEEDS, Element, Endpoint
 from tfgen.errors import InputError
 from tfgen.model import GenerativeModel, minimize
-from tfgen.networks import conv
+from tfgen.networks import conv, neutral
 from tfgen.networks.mlp import mlp
 from tfgen.training import Stage
 
@@ -166,7 +166,8 @@ def recipe(
     """Section 5: one hidden layer of 500 tanh units on each side, 20 latents, batches of 100.
 
     `pixels` is `bernoulli` or `gaussian`; `network` is `mlp` (with `hidden` units in `layers`
-    layers) or `conv` (strided convolutions from `width` channels). A departure: Adam instead of
+    layers), `conv` (strided convolutions from `width` channels), or `neutral`, of `hidden` units
+    and `width` channels, on which models are compared. A departure: Adam instead of
     Adagrad, with a cosine decay to nothing over the epochs, which needs no search for its rate.
     """
     shape = data.element.shape
@@ -174,7 +175,7 @@ def recipe(
         raise InputError(f"vae makes images, but {data.name} has rows of {shape}")
     for name, value, known in (
         ("pixels", pixels, tuple(PIXELS)),
-        ("network", network, ("mlp", "conv")),
+        ("network", network, ("mlp", "conv", "neutral")),
     ):
         if value not in known:
             raise InputError(f"{name}={value!r} is not one of {', '.join(known)}")
@@ -183,6 +184,10 @@ def recipe(
     if network == "mlp":
         encoder = mlp(shape, [2 * latent_dim], [hidden] * layers, "tanh", name="encoder")
         decoder = mlp([latent_dim], outputs, [hidden] * layers, "tanh", name="decoder")
+    elif network == "neutral":
+        encoder = neutral.discriminator(data.element, 2 * latent_dim, hidden=hidden, width=width)
+        numbers = data.element._replace(shape=outputs)
+        decoder = neutral.generator(latent_dim, numbers, hidden, width, activation="linear")
     else:
         encoder = conv.discriminator(shape, 2 * latent_dim, width, name="encoder")
         decoder = conv.generator([latent_dim], outputs, width, name="decoder")

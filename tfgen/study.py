@@ -1,0 +1,350 @@
+"""Models compared as in "Are GANs created equal?": the same networks, and an equal search for each.
+
+Lucic, Kurach, Michalski, Gelly and Bousquet, NeurIPS 2018, arXiv:1711.10337: each model is trained
+with its authors' numbers and with some drawn at random, all for the same number of steps; the best
+by Fréchet distance is then trained from several seeds. What a budget of minutes allows is planned
+once, from the time that first steps take, and written down; a study that was stopped goes on.
+"""
+
+import concurrent.futures
+import json
+import math
+import multiprocessing
+import os
+import time
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from tfgen import figures, files, metrics, report, training
+from tfgen.checkpoints import Diverged
+from tfgen.errors import InputError
+
+FIRST, SECOND = 20, 60  # steps after which the clock is read, to plan
+METRICS = ("fid", "precision_recall", "knn")
+LEARNING_RATE = (1e-4, 1e-3)
+
+
+class Entry(NamedTuple):
+    """A model of a study.
+
+    Attributes:
+        model: its name in the zoo.
+        fixed: `{key: value}` of its recipe, for all trials.
+        ranges: `{key: (low, high)}` to search, evenly in the logarithm.
+    """
+
+    model: str
+    fixed: dict
+    ranges: dict
+
+
+# The paper's models, and the narrower of its ranges, which it took when the wide ones were seen
+# (google/compare_gan, compare_gan/src/params.py); the momentum stays fixed there.
+_RATE = {"learning_rate": LEARNING_RATE}
+_PENALTY = _RATE | {"weight": (0.1, 10.0)}
+_NEUTRAL = {"network": "neutral"}
+STUDIES = {
+    "lucic": {
+        "minimax_gan": Entry("gan", _NEUTRAL | {"loss": "minimax"}, {"adam_rate": LEARNING_RATE}),
+        "non_saturating_gan": Entry("gan", _NEUTRAL, {"adam_rate": LEARNING_RATE}),
+        "lsgan": Entry("lsgan", {}, _RATE),
+        "wgan": Entry("wgan", {}, _RATE | {"clip": (1e-2, 1.0)}),
+        "wgan_gp": Entry("wgan_gp", {}, _PENALTY),
+        "dragan": Entry("dragan", {}, _PENALTY),
+        "began": Entry("began", {}, _RATE | {"gamma": (0.6, 0.9)}),
+        "vae": Entry("vae", _NEUTRAL, _RATE),
+    }
+}
+
+
+class Trial(NamedTuple):
+    """One training: a name for its folder, the recipe's settings, the seed, and the steps."""
+
+    name: str
+    model: str
+    settings: dict
+    seed: int
+    steps: int
+
+
+def entries(study, models, find):
+    """The models of a study by their labels.
+
+    Args:
+        study: a name of `STUDIES`.
+        models: labels of it, or names of the zoo, for which the learning rate is searched; or None.
+        find: as in `zoo`.
+
+    Returns:
+        `{label: Entry}`.
+
+    Raises:
+        InputError: there is no such study or model.
+    """
+    if study not in STUDIES:
+        raise InputError(f"there is no study {study!r}: take {', '.join(STUDIES)}")
+    known = STUDIES[study]
+    return {name: known.get(name) or Entry(name, {}, _RATE) for name in models or known}
+
+
+def run(
+    study,
+    find,
+    folder,
+    setup,
+    given=None,
+    *,
+    models=None,
+    minutes=60.0,
+    trials=4,
+    seeds=3,
+    count=10_000,
+    workers=1,
+    say=print,
+):
+    """Carries out a study, or goes on with it.
+
+    `FOLDER/plan.json` holds what is done, `FOLDER/<model>/<trial>/` a run each with `result.json`;
+    `study.json`, `study.md` and `study.png` tell what was found, and `report/` shows the best.
+
+    Args:
+        study: a name of `STUDIES`.
+        find: as in `zoo`, a function of a module.
+        folder: for all of it.
+        setup: a `training.Setup`: data, image size, precision; its seed is that of the search.
+        given: `{key: value}` for all recipes, such as a smaller width.
+        models: labels or names, see `entries`; None for the study's own.
+        minutes: of all trainings together, about.
+        trials: of each model in the search, the first with the authors' numbers.
+        seeds: from which the best of each model is trained.
+        count: samples that are measured.
+        workers: trainings at a time, each in a process and, where there are GPUs, on one of them.
+        say: takes a line of progress.
+
+    Returns:
+        `{label: {...}}` as in `study.json`.
+
+    Raises:
+        InputError: an unknown study or model, settings that a recipe does not take, or the folder
+            holds a study with other arguments.
+    """
+    folder, given, chosen = Path(folder), given or {}, entries(study, models, find)
+    for label, entry in chosen.items():
+        recipe = find(entry.model)
+        recipe.settings(given | entry.fixed | dict.fromkeys(entry.ranges, 0.5))
+        if not label.isidentifier():
+            raise InputError(f"{label!r} is no name")
+    asked = {
+        "study": study, "setup": setup._asdict(), "given": given, "models": list(chosen),
+        "minutes": minutes, "trials": trials, "seeds": seeds, "count": count,
+    }  # fmt: skip
+    plan = _plan(folder, asked, chosen, find, setup, given, say)
+    steps = plan["steps"]
+    say(f"{steps:,} steps each: {len(chosen)} models, {trials} trials, {seeds} seeds of the best")
+    jobs = {
+        label: [
+            Trial(f"{label}/trial_{i}", entry.model, settings, setup.seed, steps)
+            for i, settings in enumerate(_search(label, entry, given, trials, setup.seed))
+        ]
+        for label, entry in chosen.items()
+    }
+    with _pool(workers) as pool:
+        searched = _carry_out(pool, jobs, find, folder, setup, count, say)
+        best = {label: min(found, key=_fid) for label, found in searched.items()}
+        jobs = {
+            label: [
+                Trial(f"{label}/seed_{s}", chosen[label].model, found["settings"], s, steps)
+                for s in range(setup.seed + 1, setup.seed + 1 + seeds)
+            ]
+            for label, found in best.items()
+            if math.isfinite(_fid(found))
+        }
+        repeated = _carry_out(pool, jobs, find, folder, setup, count, say)
+    found = {
+        label: {"best": best[label], "trials": searched[label], "seeds": repeated.get(label, [])}
+        for label in chosen
+    }
+    _tell(folder, asked | plan, found, find, count)
+    return found
+
+
+def _plan(folder, asked, chosen, find, setup, given, say):
+    """How many steps a training takes: `{"steps": ...}`; made once, from the first trials."""
+    path = folder / "plan.json"
+    if path.exists():
+        plan = json.loads(path.read_text())
+        differ = [key for key in asked if json.loads(json.dumps(asked[key])) != plan[key]]
+        if differ:
+            raise InputError(
+                f"{folder} holds a study with another {', '.join(differ)} "
+                f"({', '.join(f'{key}={plan[key]!r}' for key in differ)}): repeat it to go on, "
+                "or choose another --out"
+            )
+        return plan
+    every, start = {}, {}
+    for label, entry in chosen.items():
+        settings = _search(label, entry, given, 1, setup.seed)[0]
+        place, took = folder / label / "trial_0", []
+        for steps in (FIRST, SECOND):
+            before = time.perf_counter()
+            training.train(
+                find(entry.model), place, settings, setup, steps=steps, verbose=0, keep=1
+            )
+            took.append(time.perf_counter() - before)
+        every[label] = max(1e-4, (took[1] - took[0]) / (SECOND - 2 * FIRST))
+        start[label] = max(0.0, took[0] - FIRST * every[label])
+        say(f"{label}: {1e3 * every[label]:.1f} ms a step")
+    runs = asked["trials"] + asked["seeds"]
+    left = 60 * asked["minutes"] - runs * sum(start.values())
+    steps = int(left / (runs * sum(every.values())))
+    if steps < SECOND:
+        raise InputError(
+            f"--budget {asked['minutes']:g}: that is {max(0, steps)} steps each; give more "
+            "minutes, fewer models, trials or seeds, or a smaller width"
+        )
+    plan = {"steps": steps, "seconds_a_step": every}
+    with files.replacing(path) as temporary:
+        Path(temporary).write_text(json.dumps(asked | plan, indent=2) + "\n")
+    return plan
+
+
+def _search(label, entry, given, trials, seed):
+    """Settings for each trial: the authors' numbers first, then draws."""
+    random = np.random.default_rng([seed, *label.encode()])
+    found = [given | entry.fixed]
+    for _ in range(trials - 1):
+        drawn = {
+            key: float(f"{math.exp(random.uniform(math.log(low), math.log(high))):.3g}")
+            for key, (low, high) in entry.ranges.items()
+        }
+        found.append(given | entry.fixed | drawn)
+    return found
+
+
+def _pool(workers):
+    """Processes that train; each sees one GPU, where there are some."""
+    context = multiprocessing.get_context("spawn")
+    places = context.Queue()
+    for place in range(workers):
+        places.put(place)
+    return concurrent.futures.ProcessPoolExecutor(workers, context, _begin, (places,))
+
+
+def _begin(places):
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+    place = places.get()
+    known = visible.split(",") if visible else [str(place)]
+    os.environ["CUDA_VISIBLE_DEVICES"] = known[place % len(known)]
+
+
+def _carry_out(pool, jobs, find, folder, setup, count, say):
+    """Runs trials that have no result yet; `{label: [result]}` of all."""
+    waiting = {}
+    for label, trials in jobs.items():
+        for trial in trials:
+            if not (folder / trial.name / "result.json").exists():
+                waiting[pool.submit(_trial, trial, find, folder, setup, count)] = label
+    try:
+        for done, future in enumerate(concurrent.futures.as_completed(waiting), start=1):
+            found = future.result()
+            say(f"{done} of {len(waiting)}: {found['name']}: fid {_fid(found):.4g}")
+    except BaseException:
+        pool.shutdown(wait=False, cancel_futures=True)
+        raise
+    return {
+        label: [json.loads((folder / t.name / "result.json").read_text()) for t in trials]
+        for label, trials in jobs.items()
+    }
+
+
+def _trial(trial, find, folder, setup, count):
+    """Trains and measures; `FOLDER/<name>/result.json`."""
+    place = folder / trial.name
+    before = time.perf_counter()
+    try:
+        training.train(
+            find(trial.model), place, trial.settings, setup._replace(seed=trial.seed),
+            steps=trial.steps, verbose=0, keep=1,
+        )  # fmt: skip
+        opened = report.open_run(place, find, count)
+        results = metrics.evaluate(opened.samples, opened.data, METRICS)
+        found = {r.metric: r.value for r in results}
+        names = [r.name for r in results]
+    except Diverged as error:  # a result too: these numbers do not train
+        found, names = {"fid": math.inf}, [str(error)]
+    result = trial._asdict() | {
+        "results": found, "names": names, "seconds": time.perf_counter() - before,
+    }  # fmt: skip
+    with files.replacing(place / "result.json") as temporary:
+        Path(temporary).write_text(json.dumps(result, indent=2) + "\n")
+    return result
+
+
+def _fid(result):
+    return result["results"]["fid"]
+
+
+def _tell(folder, plan, found, find, count):
+    """`study.json`, `study.md`, `study.png` and `report/`."""
+    with files.replacing(folder / "study.json") as temporary:
+        Path(temporary).write_text(json.dumps({"plan": plan, "found": found}, indent=2) + "\n")
+    with files.replacing(folder / "study.md") as temporary:
+        Path(temporary).write_text(_markdown(plan, found))
+    figures.save(_figure(found), folder / "study.png")
+    runs = [
+        report.open_run(folder / seed["name"], find, count)
+        for label in found
+        for seed in found[label]["seeds"]
+        if math.isfinite(_fid(seed))
+    ]
+    if runs and not (folder / "report").exists():
+        report.write(runs, folder / "report", METRICS)
+
+
+def _markdown(plan, found):
+    heads = ["model", "best of the search", "its seeds"]
+    others = ["precision", "recall", "1-NN accuracy"]
+    lines = [heads + others + ["with"], ["---"] * 7]
+    order = sorted(found, key=lambda label: _mean(found[label]["seeds"], "fid")[0])
+    for label in order:
+        best, seeds = found[label]["best"], found[label]["seeds"]
+        cells = [_number(seeds, key) for key in ("fid", "precision", "recall", "knn")]
+        recipe = " ".join(f"{k}={v}" for k, v in best["settings"].items())
+        lines.append([label, f"{_fid(best):.4g}", *cells, f"`{recipe}`"])
+    table = "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
+    name = next(
+        (r["names"][0] for f in found.values() for r in f["seeds"] if math.isfinite(_fid(r))), "fid"
+    )
+    return (
+        f"`{name}`, not a distance in features of Inception; {plan['steps']:,} steps each, "
+        f"{plan['trials']} trials and {plan['seeds']} seeds of the best a model.\n\n{table}\n"
+    )
+
+
+def _mean(results, key):
+    values = [r["results"][key] for r in results if math.isfinite(_fid(r))]
+    return report.spread(values) if values else (math.inf, None)
+
+
+def _number(results, key):
+    mean, deviation = _mean(results, key)
+    return f"{mean:.3g}" + (f" ± {deviation:.2g}" if deviation is not None else "")
+
+
+def _figure(found):
+    """A line a model: all trials in gray, the seeds of the best in colour."""
+    order = sorted(found, key=lambda label: _mean(found[label]["seeds"], "fid")[0], reverse=True)
+    figure = figures._figure(7, 1 + 0.4 * len(order))
+    axes = figure.subplots()
+    for place, label in enumerate(order):
+        for key, colour, size in (("trials", "0.6", 25), ("seeds", "C0", 45)):
+            values = [_fid(result) for result in found[label][key] if math.isfinite(_fid(result))]
+            axes.scatter(values, [place] * len(values), size, colour, alpha=0.8, zorder=2)
+    axes.set_yticks(range(len(order)), order)
+    axes.set_xscale("log")
+    axes.set_xlabel("Fréchet distance: of the search (gray), of the best from other seeds (blue)")
+    axes.grid(axis="x", alpha=0.4)
+    return figures._image(figure)
