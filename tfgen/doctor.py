@@ -1,6 +1,7 @@
 """The training doctor: says in words, while a model trains, what goes wrong with it."""
 
 import csv
+import pathlib
 
 import keras
 import numpy as np
@@ -51,7 +52,8 @@ class Doctor(keras.callbacks.Callback):
 
     def __init__(self, batch, folder=None, every=100, say=print):
         super().__init__()
-        self.batch, self.folder, self.every, self.say = given(batch), folder, every, say
+        self.batch, self.every, self.say = given(batch), every, say
+        self.folder = pathlib.Path(folder) if folder else None
         self.rows, self.findings, self.broken, self._run = [], {}, {}, None
 
     def on_train_begin(self, logs=None):
@@ -130,8 +132,7 @@ class Doctor(keras.callbacks.Callback):
             if "discriminate" in endpoints and "sample" in endpoints:
                 row |= model._play(batch, loss=self._players, training=True)
         if "encode" in endpoints and endpoints["encode"].outputs[-1].name == "scales":
-            encoded = endpoints["encode"](**_named(endpoints["encode"], batch))
-            mean, scale = encoded["latents"], encoded["scales"]
+            mean, scale = endpoints["encode"](**_named(endpoints["encode"], batch)).values()
             divergence = 0.5 * (mean**2 + scale**2 - 1.0) - tf.math.log(scale)  # from N(0, 1)
             dead = tf.reduce_mean(divergence, axis=0) < DEAD
             row |= {"latents/dead": tf.math.count_nonzero(dead), "latents/all": tf.size(dead)}
