@@ -18,7 +18,6 @@ import time
 
 import numpy as np
 from rich.console import Console
-from rich.table import Table
 
 from tfgen import metrics
 
@@ -105,15 +104,13 @@ TASKS = {
 }
 
 
-def speed(console, rows, rounds):
+def speed(console, rows, rounds, names):
     reals, fakes = features(rows, 0), features(rows, 1)
-    table = Table(
-        "metric", "by", "value", "seconds", "of tfgen's", title=f"{rows} x {WIDTH}, twice"
-    )
-    for task, ways in TASKS.items():
+    console.print(f"{rows} reals and {rows} fakes of {WIDTH} features, least of {rounds} rounds")
+    for name in names:
         seconds, values = {}, {}
         for _ in range(rounds):
-            for way, measure in ways.items():
+            for way, measure in TASKS[name].items():
                 start = time.perf_counter()
                 try:
                     values[way] = measure(reals, fakes)
@@ -123,8 +120,7 @@ def speed(console, rows, rounds):
                 seconds[way] = min(seconds.get(way, taken), taken)
         for way, taken in seconds.items():
             ratio = taken / seconds["tfgen"]
-            table.add_row(task, way, f"{values[way]:.6g}", f"{taken:.2f}", f"{ratio:.2f}")
-    console.print(table)
+            console.print(f"{name} {way}: {values[way]:.6g}, {taken:.2f} s, {ratio:.2f} of tfgen's")
 
 
 def memory(console):
@@ -146,6 +142,7 @@ def peak(name):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
+    parser.add_argument("names", nargs="*", help=f"of {', '.join(TASKS)}; all")
     parser.add_argument("--rows", type=int, default=10_000)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--memory", action="store_true")
@@ -157,7 +154,7 @@ def main():
     elif options.memory:
         memory(console)
     else:
-        speed(console, options.rows, options.rounds)
+        speed(console, options.rows, options.rounds, options.names or TASKS)
         console.print(f"{os.cpu_count()} cores")
 
 

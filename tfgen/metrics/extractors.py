@@ -58,16 +58,19 @@ class Extractor:
 
     def stream(self, batches):
         """Yields the features of each batch of a `tf.data.Dataset`, for `Moments.update`."""
+        return self._stream(batches, 0)
+
+    def _stream(self, batches, which):
         for batch in batches.prefetch(tf.data.AUTOTUNE):
-            yield self._answer(self._checked(batch.numpy()), 0)
+            yield self._answer(self._checked(batch.numpy()), which)
 
     def _all(self, images, which):
         if isinstance(images, tf.data.Dataset):
-            batches = (self._checked(batch.numpy()) for batch in images.prefetch(tf.data.AUTOTUNE))
+            parts = list(self._stream(images, which))
         else:
             images = self._checked(images)
-            batches = (images[i : i + BATCH] for i in range(0, len(images), BATCH))
-        parts = [self._answer(batch, which) for batch in batches]
+            starts = range(0, len(images), BATCH)
+            parts = [self._answer(images[i : i + BATCH], which) for i in starts]
         if not parts:
             raise InputError("There are no images to take features of: the data set is empty.")
         return np.concatenate(parts)

@@ -200,8 +200,8 @@ def _lower_bounds(queries, points, centre, dtype):
     # The rounding errors of a sum of D products grow as sqrt(D), but for a probability that
     # vanishes with the constant (Higham and Mary 2019, "A new approach to probabilistic rounding
     # error analysis"). They are relative to |x|^2 + |y|^2, which is why the centre is taken off.
-    share = 8 * np.finfo(dtype).eps * np.sqrt(points.shape[1] + 4)
-    centre = centre.astype(np.result_type(points, "float32"))  # no copy in float64 of float32
+    share = float(8 * np.finfo(dtype).eps * np.sqrt(points.shape[1] + 4))
+    centre = centre.astype(np.result_type(points, dtype))  # so that float32 stays float32
     queries = (queries - centre).astype(dtype)
     ours = np.einsum("nd,nd->n", queries, queries)
     queries *= -2
