@@ -54,8 +54,9 @@ def stages(name, variant=None):
 
 
 # Instance normalization of features that hardly vary yet, and the signs of L1 terms, magnify
-# rounding a hundred times a step: small and few steps, still far above the tolerance.
-RATES = {"cyclegan": 1e-3, "pix2pix": 1e-4}
+# rounding a hundred times a step: small and few steps, still far above the tolerance. Energies are
+# of the size of all pixels together, and so are their slopes.
+RATES = {"cyclegan": 1e-3, "pix2pix": 1e-4, "ebgan": 1e-3}
 STEPS = {"cyclegan": 2}
 # A hinge leaves the last bias where it is as long as all scores are within the margin.
 STILL = {"hinge_gan": 1}
