@@ -193,7 +193,8 @@ def _pictures(run, features):
         found["data"] = (figures.grid(run.data.rows("test", GRID)[0]), "Test images, to compare.")
         found["neighbours"] = (
             _neighbours(run, features),
-            "The samples nearest to the training data, each with its three nearest there.",
+            "Samples from the nearest to the training data to the farthest, each with its three "
+            "nearest there.",
         )
         with contextlib.suppress(InputError):  # it makes no images of latents
             found["ways between samples"] = (_ways(run.model), "Spherical, from seed to seed.")

@@ -65,20 +65,20 @@ def memorisation(samples_features, train_features, heldout_features, k=3):
 
 
 def picture(samples, train, found, count=8):
-    """The samples that lie nearest to the training data, each with its neighbours to the right.
+    """Samples, from the nearest to the training data to the farthest, their neighbours to the right.
 
     Args:
         samples: float `[N, H, W, C]` in [-1, 1].
         train: float `[M, H, W, C]` in [-1, 1], or the uint8 rows of a `Split`.
         found: the `Memorisation` of their features.
-        count: how many samples.
+        count: how many samples, at even ranks.
 
     Returns:
         `PIL.Image`: a row a sample.
     """
-    order = np.argsort(found.distances[:, 0], kind="stable")[:count]
+    order = np.argsort(found.distances[:, 0], kind="stable")
     rows = []
-    for i in order:
+    for i in order[np.linspace(0, len(order) - 1, min(count, len(order))).astype(int)]:
         near = np.asarray(train)[found.neighbours[i]]
         near = near / 127.5 - 1 if near.dtype == np.uint8 else near
         rows += [np.asarray(samples[i])[None], near]
