@@ -42,8 +42,10 @@ from zoo.adversarial.gan import GAN
 SAMPLES = 2_500
 # For all: what the comparison is not about. Of the optimizers each keeps its kind and its betas.
 SHARED = {"latent_dim": 32, "batch_size": 64, "learning_rate": 1e-3}
+# Unrolling is about a discriminator that follows slowly: its rate is a fifth of the generator's.
+SLOW = {"learning_rate": 2e-3, "discriminator_rate": 4e-4}
 OWN = {
-    "unrolled_gan": [{"k": "0"}, {"k": "1"}, {"k": "5"}, {"k": "10"}],
+    "unrolled_gan": [{"k": k} for k in (0, 1, 5, 10)],
     "minibatch_gan": [{"kernels": 16}],
 }
 
@@ -69,8 +71,9 @@ def methods():
         recipe = zoo.find(name)
         known = {key: value for key, value in SHARED.items() if key in recipe.settings({})}
         for own in OWN.get(name, [{}]):
-            label = " ".join([name, *(f"{key}={value}" for key, value in own.items())])
-            found[label] = (recipe.function, known | own)
+            label = f"{name} k={own['k']}" if "k" in own else name
+            slow = SLOW if "discriminator_rate" in recipe.settings({}) else {}
+            found[label] = (recipe.function, known | slow | own)
     return found
 
 

@@ -36,10 +36,9 @@ VARIANTS = {
     "gan": [{}, {"loss": "minimax"}],
     "cgan": [{}, {"network": "conv"}],
     "cvae": [{}, {"attributes": "stroke"}],
-    "minibatch_gan": [{}, {"history": 0.1}],
+    "minibatch_gan": [{"history": 0.1}],
     "semi_supervised_gan": [{}, {"network": "dense"}],
-    "sngan": [{}, {"times": 2}],
-    "unrolled_gan": [{"k": "1"}, {"k": "5"}],
+    "unrolled_gan": [{"k": "1"}],
 }
 MODELS = [(name, variant) for name in zoo.paths() for variant in VARIANTS.get(name, [{}])]
 MODELS.append(("template", {}))
