@@ -149,9 +149,10 @@ def recipe(
     """Section 5 and the authors' code: Adam with beta_1 0.5, batches of 100.
 
     `network` is `neutral`, with 3e-4 as theirs for convolutions, or `dense` for their networks for
-    MNIST, which take 3e-3. `labels_seed` says which rows keep their label. Departures: normal noise z instead of uniform; no weight normalization,
-    no moving average of the weights; both terms of D have weight 1, as in the paper, where the
-    code takes the second one half; the rate stays what it is.
+    MNIST, which take 3e-3. `labels_seed` says which rows keep their label. Departures: normal noise
+    z instead of uniform; no weight normalization, no moving average of the weights; both terms of D
+    have weight 1, as in the paper, where the code takes the second one half; the rate stays what it
+    is.
     """
     known = choose(data.labelled, labelled, labels_seed)
     classes = len(data.classes)
