@@ -47,6 +47,7 @@ SLOW = {"learning_rate": 2e-3, "discriminator_rate": 4e-4}
 OWN = {
     "unrolled_gan": [{"k": k} for k in (0, 1, 5)],
     "minibatch_gan": [{"kernels": 16}],
+    "semi_supervised_gan": [{"labelled": 200}],
 }
 
 
@@ -147,7 +148,7 @@ def main():
     parser.add_argument("models", nargs="*", help="names as in the table; all")
     parser.add_argument("--out", type=pathlib.Path, default=pathlib.Path("runs/modes"))
     parser.add_argument("--data", nargs="*", default=["ring", "grid25"])
-    parser.add_argument("--steps", type=int, default=3_000, help="updates of the generator")
+    parser.add_argument("--steps", type=int, default=3_200, help="updates of the generator")
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--looks", type=int, default=8, help="pictures of a row")
     options = parser.parse_args()

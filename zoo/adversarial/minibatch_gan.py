@@ -100,4 +100,6 @@ def recipe(
         data.element,
         history,
     )
-    yield Stage(model, data, keras.optimizers.Adam(learning_rate, beta_1), batch_size, epochs, 10)
+    yield Stage(
+        model, data, keras.optimizers.Adam(learning_rate, beta_1), batch_size, epochs, together=10
+    )

@@ -169,4 +169,6 @@ def recipe(
     else:
         raise InputError(f"network={network!r} is not neutral or dense")
     model = SemiSupervisedGAN(*networks, data.element, known)
-    yield Stage(model, data, keras.optimizers.Adam(learning_rate, beta_1), batch_size, epochs, 10)
+    yield Stage(
+        model, data, keras.optimizers.Adam(learning_rate, beta_1), batch_size, epochs, together=10
+    )
