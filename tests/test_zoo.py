@@ -41,11 +41,14 @@ VARIANTS = {
     "gan": [{}, {"loss": "minimax", "network": "neutral"}],
     "cgan": [{}, {"network": "conv"}],
     "cvae": [{}, {"attributes": "stroke"}],
+<<<<<<< HEAD
     "f_gan": [{}, {"divergence": "pearson"}],
     "minibatch_gan": [{}, {"history": 0.1}],
+=======
+    "minibatch_gan": [{"history": 0.1}],
+>>>>>>> remedies
     "semi_supervised_gan": [{}, {"network": "dense"}],
-    "sngan": [{}, {"times": 2}],
-    "unrolled_gan": [{"k": "1"}, {"k": "5"}],
+    "unrolled_gan": [{"k": "1"}],
 }
 MODELS = [(name, variant) for name in zoo.paths() for variant in VARIANTS.get(name, [{}])]
 MODELS.append(("template", {}))

@@ -64,8 +64,11 @@ class MinibatchGAN(GAN):
 
 
 def discriminator(element, hidden, width, kernels, dimensions):
-    """The neutral one, with minibatch discrimination between its features and the logit."""
-    trunk = neutral.features(element, hidden, width)
+    """The neutral one, with minibatch discrimination between its features and the logit.
+
+    Without batch normalization, which would hide how close the rows are.
+    """
+    trunk = neutral.features(element, hidden, width, neutral.none)
     x = MinibatchDiscrimination(kernels, dimensions, dtype="float32")(trunk.output)
     logits = keras.layers.Dense(1, dtype="float32")(x)
     return keras.Model(trunk.input, logits, name="discriminator")
@@ -86,7 +89,8 @@ def recipe(
 ):
     """Section 3.2; of the authors' code: B=100, C=5, z of 100, Adam 3e-4 with beta_1 0.5.
 
-    Departures: the neutral networks; normal noise instead of uniform; T is a plain matrix that
+    Departures: the neutral networks, in the discriminator without any normalization where they
+    normalize weights; normal noise instead of uniform; T is a plain matrix that
     starts with columns of about length 1, without their scaling by the first batch; batches and
     epochs are ours. The paper gives no weight for historical averaging.
     """
@@ -96,4 +100,6 @@ def recipe(
         data.element,
         history,
     )
-    yield Stage(model, data, keras.optimizers.Adam(learning_rate, beta_1), batch_size, epochs, 10)
+    yield Stage(
+        model, data, keras.optimizers.Adam(learning_rate, beta_1), batch_size, epochs, together=10
+    )
