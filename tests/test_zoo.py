@@ -41,12 +41,8 @@ VARIANTS = {
     "gan": [{}, {"loss": "minimax", "network": "neutral"}],
     "cgan": [{}, {"network": "conv"}],
     "cvae": [{}, {"attributes": "stroke"}],
-<<<<<<< HEAD
     "f_gan": [{}, {"divergence": "pearson"}],
-    "minibatch_gan": [{}, {"history": 0.1}],
-=======
     "minibatch_gan": [{"history": 0.1}],
->>>>>>> remedies
     "semi_supervised_gan": [{}, {"network": "dense"}],
     "unrolled_gan": [{"k": "1"}],
 }
