@@ -269,7 +269,7 @@ def test_memorisation_knows_copies():
         metrics.memorisation(fresh, train, train[:10])
 
 
-def test_the_picture_of_neighbours_shows_the_nearest_first():
+def test_the_picture_of_neighbours_goes_from_near_to_far():
     images = np.linspace(-1, 1, 10)[:, None, None, None] * np.ones([10, 4, 4, 1])
     samples = images[[9, 2]] - [[[[0.05]]], [[[0.01]]]]
     rows = images.reshape(10, -1)

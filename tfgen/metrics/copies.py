@@ -65,7 +65,7 @@ def memorisation(samples_features, train_features, heldout_features, k=3):
 
 
 def picture(samples, train, found, count=8):
-    """Samples, from the nearest to the training data to the farthest, their neighbours to the right.
+    """Samples, from nearest to the training data to farthest, their neighbours to the right.
 
     Args:
         samples: float `[N, H, W, C]` in [-1, 1].
