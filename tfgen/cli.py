@@ -285,6 +285,9 @@ def study(
     ] = None,
     data: Annotated[str, typer.Option(help="A name from tfgen data list.")] = "mnist",
     budget: Annotated[float, typer.Option(help="Minutes of training, about.")] = 60.0,
+    steps: Annotated[
+        int | None, typer.Option(help="Of each training, instead of a budget.", min=1)
+    ] = None,
     models: Annotated[
         str | None, typer.Option(help="Such as lsgan,wgan_gp; the paper's if absent.")
     ] = None,
@@ -311,6 +314,7 @@ def study(
             given,
             models=models.split(",") if models else None,
             minutes=budget,
+            steps=steps,
             trials=trials,
             seeds=seeds,
             count=count,

@@ -21,7 +21,7 @@ from tfgen import figures, files, metrics, report, training
 from tfgen.checkpoints import Diverged
 from tfgen.errors import InputError
 
-FIRST, SECOND = 20, 60  # steps after which the clock is read, to plan
+FIRST, SECOND = 20, 120  # steps after which the clock is read, to plan
 METRICS = ("fid", "precision_recall", "knn")
 LEARNING_RATE = (1e-4, 1e-3)
 
@@ -98,6 +98,7 @@ def run(
     *,
     models=None,
     minutes=60.0,
+    steps=None,
     trials=4,
     seeds=3,
     count=10_000,
@@ -117,6 +118,7 @@ def run(
         given: `{key: value}` for all recipes, such as a smaller width.
         models: labels or names, see `entries`; None for the study's own.
         minutes: of all trainings together, about.
+        steps: of each training; None for as many as the minutes allow.
         trials: of each model in the search, the first with the authors' numbers.
         seeds: from which the best of each model is trained.
         count: samples that are measured.
@@ -137,9 +139,16 @@ def run(
         if not label.isidentifier():
             raise InputError(f"{label!r} is no name")
     asked = {
-        "study": study, "setup": setup._asdict(), "given": given, "models": list(chosen),
-        "minutes": minutes, "trials": trials, "seeds": seeds, "count": count,
-    }  # fmt: skip
+        "study": study,
+        "setup": setup._asdict(),
+        "given": given,
+        "models": list(chosen),
+        "minutes": minutes,
+        "asked_steps": steps,
+        "trials": trials,
+        "seeds": seeds,
+        "count": count,
+    }
     plan = _plan(folder, asked, chosen, find, setup, given, say)
     steps = plan["steps"]
     say(f"{steps:,} steps each: {len(chosen)} models, {trials} trials, {seeds} seeds of the best")
@@ -183,7 +192,10 @@ def _plan(folder, asked, chosen, find, setup, given, say):
                 "or choose another --out"
             )
         return plan
+    if asked["asked_steps"]:
+        return _write_plan(path, asked | {"steps": asked["asked_steps"]})
     every, start = {}, {}
+    training.load(setup.data, setup.image_size)  # so that the first model does not pay for it
     for label, entry in chosen.items():
         settings = _search(label, entry, given, 1, setup.seed)[0]
         place, took = folder / label / "trial_0", []
@@ -204,9 +216,13 @@ def _plan(folder, asked, chosen, find, setup, given, say):
             f"--budget {asked['minutes']:g}: that is {max(0, steps)} steps each; give more "
             "minutes, fewer models, trials or seeds, or a smaller width"
         )
-    plan = {"steps": steps, "seconds_a_step": every}
+    return _write_plan(path, asked | {"steps": steps, "seconds_a_step": every})
+
+
+def _write_plan(path, plan):
+    path.parent.mkdir(parents=True, exist_ok=True)
     with files.replacing(path) as temporary:
-        Path(temporary).write_text(json.dumps(asked | plan, indent=2) + "\n")
+        Path(temporary).write_text(json.dumps(plan, indent=2) + "\n")
     return plan
 
 
@@ -266,9 +282,14 @@ def _trial(trial, find, folder, setup, count):
     before = time.perf_counter()
     try:
         training.train(
-            find(trial.model), place, trial.settings, setup._replace(seed=trial.seed),
-            steps=trial.steps, verbose=0, keep=1,
-        )  # fmt: skip
+            find(trial.model),
+            place,
+            trial.settings,
+            setup._replace(seed=trial.seed),
+            steps=trial.steps,
+            verbose=0,
+            keep=1,
+        )
         opened = report.open_run(place, find, count)
         results = metrics.evaluate(opened.samples, opened.data, METRICS)
         found = {r.metric: r.value for r in results}
@@ -276,8 +297,10 @@ def _trial(trial, find, folder, setup, count):
     except Diverged as error:  # a result too: these numbers do not train
         found, names = {"fid": math.inf}, [str(error)]
     result = trial._asdict() | {
-        "results": found, "names": names, "seconds": time.perf_counter() - before,
-    }  # fmt: skip
+        "results": found,
+        "names": names,
+        "seconds": time.perf_counter() - before,
+    }
     with files.replacing(place / "result.json") as temporary:
         Path(temporary).write_text(json.dumps(result, indent=2) + "\n")
     return result
