@@ -29,7 +29,7 @@ def recipe(
     batch_size=64,
     epochs=20,
 ):
-    """The paper leaves its numbers to DCGAN, whose Adam this is: 2e-4 and beta_1 0.5.
+    """Adam as in DCGAN, 2e-4 with beta_1 0.5; the choice is ours.
 
     Networks, latents, batches and epochs are those of the comparison by Lucic et al. (2018), but
     the discriminator is without batch normalization, which gives a batch of samples the same mean
