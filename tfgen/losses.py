@@ -54,14 +54,14 @@ wasserstein = AdversarialLoss(
     lambda fakes: -tf.reduce_mean(fakes),
 )
 
-# Hjelm et al., 2018, arXiv:1702.08431, section 2.4: log D(G(z)) - log(1 - D(G(z))) is the logit.
+# Hjelm et al., 2018, arXiv:1702.08431, for continuous data: log D(G(z)) - log(1 - D(G(z))) is the logit.
 boundary_seeking = AdversarialLoss(_cross_entropy, lambda fakes: tf.reduce_mean(fakes**2) / 2.0)
 
 
 def margin(size):
     """Each real row should score better than the fake row beside it, by `size`, and need no more.
 
-    Juefei-Xu, Boddeti and Savvides, 2017, arXiv:1704.04865, section 2.2.
+    Juefei-Xu, Boddeti and Savvides, 2017, arXiv:1704.04865.
     """
     return AdversarialLoss(
         lambda reals, fakes: tf.reduce_mean(tf.nn.relu(size + fakes - reals)),

@@ -61,7 +61,7 @@ def recipe(
     """A stage a member, of so many epochs each; the next starts from the weights of the last.
 
     Clipping, optimizer, updates a step and batches are those of WGAN, which the paper builds on;
-    the networks those of the comparison by Lucic et al. (2018). The weight is ours.
+    the networks those of the comparison by Lucic et al. (2018). Margin and weight are ours.
     """
     model = None
     for _ in range(members):

@@ -28,7 +28,7 @@ def recipe(
     batch_size=64,
     epochs=20,
 ):
-    """RMSprop at 2e-4, as for their faces and scenes (section 5).
+    """RMSprop at 2e-4, as for their faces and scenes.
 
     Departure: one update of the generator a step, where they make ten. Networks, latents, batches
     and epochs are those of the comparison by Lucic et al. (2018).
