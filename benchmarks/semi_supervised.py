@@ -22,7 +22,8 @@ from rich.console import Console
 
 import zoo
 from tfgen import load, training
-from zoo.adversarial.semi_supervised_gan import choose, dense_discriminator
+from tfgen.model import minimize
+from zoo.adversarial.semi_supervised_gan import SemiSupervisedGAN
 
 DATA, LABELLED, BATCH, RATE = "mnist", 100, 100, 3e-3
 
@@ -33,15 +34,29 @@ def error(classify, images, labels, portion=1000):
     return 100 * (np.concatenate(portions).argmax(axis=1) != labels).mean()
 
 
-def supervised(data, seed, steps):
-    """The same classifier, of the labelled images alone."""
+class Alone(SemiSupervisedGAN):
+    """The classifier without a game: it sees the labelled images and no others."""
+
+    @property
+    def objectives(self):
+        return {"classifier": minimize(self.class_loss, self.discriminator)}
+
+
+def supervised(data, seed, given):
+    """The same network with the same labels, optimizer and number of steps."""
     keras.utils.set_random_seed(seed)
-    rows, labels = choose(data, LABELLED, seed)
-    network = dense_discriminator(data.element, len(data.classes))
-    model = keras.Model(network.input, network.outputs[0])
-    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
-    model.compile(keras.optimizers.Adam(RATE, 0.5), loss)
-    model.fit(rows, labels, batch_size=LABELLED, epochs=steps, verbose=0)
+    stage = next(zoo.find("semi_supervised_gan").function(data, **given))
+    game = stage.model
+    model = Alone(game.generator, game.discriminator, game.element, game.known)
+    stage = stage._replace(model=model)
+    stage.compile(seed=seed, steps_per_execution=stage.together)
+    model.fit(
+        stage.batches(seed),
+        epochs=stage.epochs,
+        steps_per_epoch=stage.steps_per_epoch,
+        shuffle=False,
+        verbose=0,
+    )
     return model
 
 
@@ -61,10 +76,8 @@ def main():
         training.train(zoo.find("semi_supervised_gan"), run, given, setup, verbose=2)
         seconds = time.perf_counter() - start
         model, _ = training.open_run(run, zoo.find)
-        alone = supervised(data, seed, options.epochs * data.steps_per_epoch(BATCH))
-        found.append(
-            (error(model.classify, images, labels), error(alone.predict_on_batch, images, labels))
-        )
+        alone = supervised(data, seed, given)
+        found.append((error(model.classify, images, labels), error(alone.classify, images, labels)))
         console.print(
             f"images of seed {seed}: {found[-1][0]:.2f}% wrong with, {found[-1][1]:.2f}% without "
             f"unlabelled images, {options.epochs} epochs, {seconds:.0f} s of training"

@@ -44,10 +44,15 @@ class SemiSupervisedGAN(GAN):
 
     def discriminator_loss(self, reals):
         fakes = self.sample(random.fresh(reals))
-        rows, labels = self.draw_known(reals)
-        known = tf.nn.sparse_softmax_cross_entropy_with_logits(labels, self.discriminator(rows)[0])
         source = self.adversarial.discriminator(self.discriminate(reals), self.discriminate(fakes))
-        return {"class": tf.reduce_mean(known), "source": source}
+        return {"source": source, "class": self.class_loss(reals)}
+
+    def class_loss(self, batch):
+        """-E[log p(y|x)] of as many rows with labels as a batch has."""
+        rows, labels = self.draw_known(batch)
+        return tf.reduce_mean(
+            tf.nn.sparse_softmax_cross_entropy_with_logits(labels, self.discriminator(rows)[0])
+        )
 
     def generator_loss(self, reals):
         fakes = self.sample(random.fresh(reals))

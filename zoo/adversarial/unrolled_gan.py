@@ -69,7 +69,7 @@ def recipe(
 
     Adam with beta_1 0.5, 1e-3 for the generator and 1e-4 for the discriminator, so that a generator
     that does not look ahead runs away from it. `k` is a number in letters, as 0 is one, too. 250
-    epochs of the ring are their 25,000 steps. Departure: the neutral networks.
+    epochs of the ring are about their 25,000 steps. Departure: the neutral networks.
     """
     if not str(k).isdecimal():
         raise InputError(f"k={k!r} is no number of steps to unroll: give 0, 1, 5, 10 or another")
