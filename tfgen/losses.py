@@ -54,8 +54,7 @@ wasserstein = AdversarialLoss(
     lambda fakes: -tf.reduce_mean(fakes),
 )
 
-# Hjelm et al., 2018, arXiv:1702.08431, for continuous data: log D(G(z)) - log(1 - D(G(z))) is the
-# logit.
+# Hjelm et al., 2018, arXiv:1702.08431, for continuous data: the logit is log D - log(1 - D).
 boundary_seeking = AdversarialLoss(_cross_entropy, lambda fakes: tf.reduce_mean(fakes**2) / 2.0)
 
 
