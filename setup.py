@@ -17,7 +17,7 @@ setup(
     long_description_content_type="text/markdown",
     license="Apache-2.0",
     packages=find_packages(include=["tfgen*", "zoo*", "export*"]),
-    package_data={"zoo": ["*/*.md"], "export": ["page/*"]},
+    package_data={"zoo": ["*/*.md"], "export": ["page/*"], "tfgen": ["pages/*"]},
     python_requires=">=3.11,<3.14",
     # The versions that are tested together stand in requirements.txt.
     install_requires=[
@@ -30,6 +30,9 @@ setup(
         "ai-edge-litert>=2.0",
         "tensorboard>=2.20",
         "scikit-learn>=1.5",
+        "scipy>=1.13",
+        "h5py>=3.10",
+        "jinja2>=3.1",
         "matplotlib>=3.9",
         "pillow>=11",
         "typer>=0.15",
