@@ -91,7 +91,11 @@ def test_the_kit_is_whole(kit):
         "README.md",
     }
     assert [path.name for path in (kit / "small").iterdir()] == ["1"]
-    assert {path.name for path in kit.parent.iterdir()} == {"serving", "report.json"}
+    assert {path.name for path in kit.parent.iterdir()} == {
+        "README.md",
+        "serving",
+        "report.json",
+    }
     readme = (kit / "README.md").read_text()
     assert "`sample`: seeds int32, labels int32 → images float32[8, 8, 1]" in readme
     assert "`encode_bytes`: images_bytes string → latents float32[4], scales" in readme

@@ -64,9 +64,9 @@ def stages(name, variant=None):
 # Instance normalization of features that hardly vary yet, and the signs of L1 terms, magnify
 # rounding a hundred times a step: small and few steps, still far above the tolerance.
 RATES = {"cyclegan": 1e-3, "pix2pix": 1e-4}
-# So do the signs of distances, batch statistics matched by the squares of many features, answers to
-# answers, and energies, which are of the size of all pixels together.
-RATES |= {"minibatch_gan": 1e-3, "semi_supervised_gan": 3e-4, "unrolled_gan": 1e-3, "ebgan": 1e-3}
+# So do the signs of distances, rectifiers that are near 0 under noise, answers to answers, and
+# energies, which are of the size of all pixels together.
+RATES |= {"minibatch_gan": 1e-3, "semi_supervised_gan": 1e-5, "unrolled_gan": 1e-3, "ebgan": 1e-3}
 STEPS = {"cyclegan": 2}
 # A hinge leaves the last bias where it is as long as all scores are within the margin.
 STILL = {"hinge_gan": 1}
