@@ -4,9 +4,10 @@
 
 Of each model (DCGAN, VAE and CGAN at 28 pixels, CycleGAN at 64; untrained, as weights do not change
 the speed) one endpoint is called: by Keras' `predict`, by the model's eager call, by a bare
-`tf.function`, as SavedModel, as LiteRT file (float32, float16, 8 bits) and as ONNX graph. The forms
-take turns for some rounds, and the least time of each counts. Printed are milliseconds, and in
-brackets how many times as long as the bare `tf.function`.
+`tf.function`, as SavedModel, as LiteRT file (float32, float16, 8 bits; and float32 for just these
+rows, as `--batch` makes it) and as ONNX graph. The forms take turns for some rounds, and the least
+time of each counts. Printed are milliseconds, and in brackets how many times as long as the bare
+`tf.function`.
 """
 
 import argparse
@@ -58,7 +59,10 @@ def forms(model, endpoint, network, rows, folder):
         "SavedModel": lambda: loaded(**tensors),
         "ONNX Runtime": lambda: graph.run(None, inputs),
     }
-    for kind in KINDS:
+    fixed = {endpoint: model.endpoints[endpoint]._replace(batch=rows)}
+    saved_model.write(fixed, folder / f"saved_model_{rows}")
+    lite.write(folder / f"saved_model_{rows}", folder / "batch.tflite", fixed, "none")
+    for kind in (*KINDS, "batch"):
         path = folder / f"{kind}.tflite"
         if path.exists():
             threads = Interpreter(model_path=str(path), num_threads=os.cpu_count())
