@@ -69,19 +69,18 @@ class Trial(NamedTuple):
     steps: int
 
 
-def entries(study, models, find):
+def entries(study, models):
     """The models of a study by their labels.
 
     Args:
         study: a name of `STUDIES`.
         models: labels of it, or names of the zoo, for which the learning rate is searched; or None.
-        find: as in `zoo`.
 
     Returns:
         `{label: Entry}`.
 
     Raises:
-        InputError: there is no such study or model.
+        InputError: there is no such study.
     """
     if study not in STUDIES:
         raise InputError(f"there is no study {study!r}: take {', '.join(STUDIES)}")
@@ -132,12 +131,9 @@ def run(
         InputError: an unknown study or model, settings that a recipe does not take, or the folder
             holds a study with other arguments.
     """
-    folder, given, chosen = Path(folder), given or {}, entries(study, models, find)
-    for label, entry in chosen.items():
-        recipe = find(entry.model)
-        recipe.settings(given | entry.fixed | dict.fromkeys(entry.ranges, 0.5))
-        if not label.isidentifier():
-            raise InputError(f"{label!r} is no name")
+    folder, given, chosen = Path(folder), given or {}, entries(study, models)
+    for entry in chosen.values():
+        find(entry.model).settings(given | entry.fixed | dict.fromkeys(entry.ranges, 0.5))
     asked = {
         "study": study,
         "setup": setup._asdict(),
@@ -193,7 +189,9 @@ def _plan(folder, asked, chosen, find, setup, given, say):
             )
         return plan
     if asked["asked_steps"]:
-        return _write_plan(path, asked | {"steps": asked["asked_steps"]})
+        plan = {"steps": asked["asked_steps"]}
+        files.write_json(path, asked | plan)
+        return plan
     every, start = {}, {}
     training.load(setup.data, setup.image_size)  # so that the first model does not pay for it
     for label, entry in chosen.items():
@@ -216,13 +214,8 @@ def _plan(folder, asked, chosen, find, setup, given, say):
             f"--budget {asked['minutes']:g}: that is {max(0, steps)} steps each; give more "
             "minutes, fewer models, trials or seeds, or a smaller width"
         )
-    return _write_plan(path, asked | {"steps": steps, "seconds_a_step": every})
-
-
-def _write_plan(path, plan):
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with files.replacing(path) as temporary:
-        Path(temporary).write_text(json.dumps(plan, indent=2) + "\n")
+    plan = {"steps": steps, "seconds_a_step": every}
+    files.write_json(path, asked | plan)
     return plan
 
 
@@ -258,11 +251,12 @@ def _begin(places):
 
 def _carry_out(pool, jobs, find, folder, setup, count, say):
     """Runs trials that have no result yet; `{label: [result]}` of all."""
-    waiting = {}
-    for label, trials in jobs.items():
-        for trial in trials:
-            if not (folder / trial.name / "result.json").exists():
-                waiting[pool.submit(_trial, trial, find, folder, setup, count)] = label
+    waiting = [
+        pool.submit(_trial, trial, find, folder, setup, count)
+        for trials in jobs.values()
+        for trial in trials
+        if not (folder / trial.name / "result.json").exists()
+    ]
     try:
         for done, future in enumerate(concurrent.futures.as_completed(waiting), start=1):
             found = future.result()
@@ -301,8 +295,7 @@ def _trial(trial, find, folder, setup, count):
         "names": names,
         "seconds": time.perf_counter() - before,
     }
-    with files.replacing(place / "result.json") as temporary:
-        Path(temporary).write_text(json.dumps(result, indent=2) + "\n")
+    files.write_json(place / "result.json", result)
     return result
 
 
@@ -312,18 +305,19 @@ def _fid(result):
 
 def _tell(folder, plan, found, find, count):
     """`study.json`, `study.md`, `study.png` and `report/`."""
-    with files.replacing(folder / "study.json") as temporary:
-        Path(temporary).write_text(json.dumps({"plan": plan, "found": found}, indent=2) + "\n")
+    files.write_json(folder / "study.json", {"plan": plan, "found": found})
     with files.replacing(folder / "study.md") as temporary:
-        Path(temporary).write_text(_markdown(plan, found))
+        temporary.write_text(_markdown(plan, found))
     figures.save(_figure(found), folder / "study.png")
+    if (folder / "report").exists():
+        return
     runs = [
         report.open_run(folder / seed["name"], find, count)
         for label in found
         for seed in found[label]["seeds"]
         if math.isfinite(_fid(seed))
     ]
-    if runs and not (folder / "report").exists():
+    if runs:
         report.write(runs, folder / "report", METRICS)
 
 
