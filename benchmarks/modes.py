@@ -31,7 +31,7 @@ from rich.console import Console
 from rich.table import Table
 
 import zoo
-from tfgen import load, losses
+from tfgen import load, losses, metrics
 from tfgen.data.synthetic import mixture
 from tfgen.errors import InputError
 from tfgen.files import replacing
@@ -76,13 +76,6 @@ def methods():
             slow = SLOW if "discriminator_rate" in recipe.settings({}) else {}
             found[label] = (recipe.function, known | slow | own)
     return found
-
-
-def count(samples, mix):
-    """Modes found, and the share of high-quality samples in percent, of points `[N, D]`."""
-    distances = np.linalg.norm(samples[:, None] - mix.centres[None], axis=-1)
-    nearest, good = distances.argmin(axis=1), distances.min(axis=1) < 3 * mix.deviation
-    return len(np.unique(nearest[good])), 100 * good.mean()
 
 
 class Game:
@@ -167,9 +160,9 @@ def main():
             found = []
             for seed in range(options.seeds):
                 columns = game.play(seed, options.steps, options.looks)
-                found.append(count(columns[-1], mix))
+                found.append(metrics.modes(columns[-1], mix))
                 rows.setdefault(label, columns)
-            modes, quality = np.median(found, axis=0)
+            modes, quality = np.median(found, axis=0) * (1, 100)
             seconds = time.perf_counter() - start
             results.append([name, label, modes, quality, *(f[0] for f in found), round(seconds)])
             console.print(
