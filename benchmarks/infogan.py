@@ -72,8 +72,7 @@ def main():
         found.append(matched(categories(model, images), labels))
         for code in range(3):
             rows = traverse(model, code)[1]
-            picture = figures.grid(rows.reshape(-1, *rows.shape[2:]), columns=rows.shape[1])
-            figures.save(picture, run / f"code_{code}.png")
+            figures.save(figures.table(rows), run / f"code_{code}.png")
         console.print(
             f"infogan {given} seed {seed}: {found[-1]:.2f}% ({seconds:.0f} s of training)"
         )

@@ -156,8 +156,7 @@ def traverse(
 
     model, _ = training.open_run(run, zoo.find)
     chosen, images = traverse(model, code, rows, seed)
-    grid = figures.grid(images.reshape(-1, *images.shape[2:]), columns=images.shape[1])
-    figures.save(grid, out)
+    figures.save(figures.table(images), out)
     first, last = chosen.values[0].round(2).tolist(), chosen.values[-1].round(2).tolist()
     _say(f"{chosen.name} from {first} to {last}: {out}")
 
@@ -247,9 +246,7 @@ def evaluate(
         keys = ("model", "settings", "data", "seed")
         document = {"run": str(run), **{key: opened.run[key] for key in keys}}
         document["results"] = [result._asdict() for result in results]
-        out.parent.mkdir(parents=True, exist_ok=True)
-        with files.replacing(out) as temporary:
-            pathlib.Path(temporary).write_text(json.dumps(document, indent=2) + "\n")
+        files.write_json(out, document)
         _say(f"written: {out}")
 
 
@@ -378,21 +375,12 @@ def interpolate(
 ):
     """Draws the way from one sample to another, through the latents between their own."""
     _start_tensorflow()
-    import numpy as np
-
     from tfgen import latent, training
 
     if path not in latent.PATHS:
         raise InputError(f"--path {path}: expected {' or '.join(latent.PATHS)}")
     model, _ = training.open_run(run, zoo.find)
-    turn = np.arange(rows)
-    ends = (latent.latents(model, seed + turn) for seed in (first, last))
-    known = latent.told(model)
-    labels = turn % known if label is None and known else label or 0
-    images = latent.decode(
-        model, latent.PATHS[path](*ends, columns), np.broadcast_to(labels, [columns, rows]).T
-    )
-    _write_rows(images, out)
+    _write_rows(latent.ways(model, first, last, rows, columns, path, label), out)
     _say(f"{rows} {path} ways, from seed {first} to {last}: {out}")
 
 
@@ -595,8 +583,7 @@ def _write_rows(images, out):
     """Images `[rows, columns, H, W, C]` as one picture."""
     from tfgen import figures
 
-    columns = images.shape[1]
-    figures.save(figures.grid(images.reshape(-1, *images.shape[2:]), columns=columns), out)
+    figures.save(figures.table(images), out)
 
 
 def _deliver(model, data, to, out, name, **options):

@@ -66,6 +66,11 @@ def grid(images, columns=None, scale=None):
     return Image.fromarray(canvas[..., 0] if channels == 1 else canvas)
 
 
+def table(images):
+    """A `grid` of images whose rows and columns are given: float `[rows, columns, H, W, C]`."""
+    return grid(images.reshape(-1, *images.shape[2:]), columns=images.shape[1])
+
+
 def picture(image):
     """One image, pixel by pixel: float `[H, W, C]` in [-1, 1] -> `PIL.Image`; raises as `grid`."""
     levels = _levels(np.asarray(image)[None])[0]

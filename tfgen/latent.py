@@ -105,6 +105,29 @@ def decode(model, latents, labels=0):
     return made.reshape(*shape, *made.shape[1:])
 
 
+def ways(model, first, last, rows=1, columns=10, path="spherical", label=None):
+    """Images on the way from the latents of some seeds to those of others.
+
+    Args:
+        model: see `decode`.
+        first, last: ints; row k goes from seed `first + k` to seed `last + k`.
+        rows, columns: how many.
+        path: a name of `PATHS`.
+        label: an int, the class of all; None for the classes in turn, where there are some.
+
+    Returns:
+        float32 `[rows, columns, H, W, C]`.
+
+    Raises:
+        InputError: as `latents` and `decode` do.
+    """
+    turn = np.arange(rows)
+    ends = (latents(model, seed + turn) for seed in (first, last))
+    known = told(model)
+    labels = turn % known if label is None and known else label or 0
+    return decode(model, PATHS[path](*ends, columns), np.broadcast_to(labels, [columns, rows]).T)
+
+
 def encode(model, images):
     """The mean codes of images.
 

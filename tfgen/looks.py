@@ -28,6 +28,5 @@ class Looks(callbacks.Samples):
 
 
 def side_by_side(columns):
-    """A `figures.grid` whose columns are given: each float `[N, H, W, C]`, of one shape."""
-    images = np.stack(columns, axis=1)  # [N, columns, H, W, C]
-    return figures.grid(images.reshape(-1, *images.shape[2:]), columns=len(columns))
+    """A `figures.table` whose columns are given: each float `[N, H, W, C]`, of one shape."""
+    return figures.table(np.stack(columns, axis=1))

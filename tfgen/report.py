@@ -197,10 +197,12 @@ def _pictures(run, features):
             "nearest there.",
         )
         with contextlib.suppress(InputError):  # it makes no images of latents
-            found["ways between samples"] = (_ways(run.model), "Spherical, from seed to seed.")
+            found["ways between samples"] = (
+                figures.table(latent.ways(run.model, 0, WAYS, WAYS, POINTS)),
+                "Spherical, from seed to seed.",
+            )
         with contextlib.suppress(InputError):  # not of two dimensions
-            images = latent.manifold(run.model, MAP)
-            picture = figures.grid(images.reshape(-1, *images.shape[2:]), columns=MAP)
+            picture = figures.table(latent.manifold(run.model, MAP))
             found["map of the latents"] = (picture, "Even steps of probability.")
     history = _history(run.folder / "history.csv")
     found["terms of the losses"] = (figures.curves(history), "Epoch means.")
@@ -219,16 +221,6 @@ def _neighbours(run, features):
     heldout = evaluation.reference(extractor, run.data, "test", len(run.samples))
     near = copies.memorisation(extractor(run.samples), reference, heldout)
     return copies.picture(run.samples, train, near, NEAR)
-
-
-def _ways(model):
-    ends = (latent.latents(model, start + np.arange(WAYS)) for start in (0, WAYS))
-    known = latent.told(model)
-    labels = np.arange(WAYS) % known if known else 0
-    images = latent.decode(
-        model, latent.slerp(*ends, POINTS), np.broadcast_to(labels, [POINTS, WAYS]).T
-    )
-    return figures.grid(images.reshape(-1, *images.shape[2:]), columns=POINTS)
 
 
 def _history(path):
