@@ -32,10 +32,13 @@ class CGAN(GAN):
         element: the `Element` of the data.
         classes: how many there are, an int.
         loss: a `tfgen.losses.AdversarialLoss`.
+        times: updates of the discriminator a step.
     """
 
-    def __init__(self, generator, discriminator, element, classes, loss=losses.non_saturating):
-        super().__init__(generator, discriminator, element, loss)
+    def __init__(
+        self, generator, discriminator, element, classes, loss=losses.non_saturating, times=1
+    ):
+        super().__init__(generator, discriminator, element, loss, times)
         self.classes = classes
 
     def discriminator_loss(self, batch):

@@ -30,15 +30,7 @@ class ProjectionGAN(CGAN):
     """
 
     def __init__(self, generator, discriminator, element, classes, times):
-        super().__init__(generator, discriminator, element, classes, hinge)
-        self.times = times
-
-    @property
-    def objectives(self):
-        objectives = super().objectives
-        return objectives | {
-            "discriminator": objectives["discriminator"]._replace(times=self.times)
-        }
+        super().__init__(generator, discriminator, element, classes, hinge, times)
 
     def latents(self, seeds):
         """Draws z: float32 `[N, D]`, standard normal, from int32 seeds."""
