@@ -128,6 +128,15 @@ def test_a_run_leaves_what_it_promises(tmp_path):
     assert not list((tmp_path / "run").rglob("*writing*"))
 
 
+def test_each_stage_keeps_its_pictures_and_terms(tmp_path):
+    given = {"latent_dim": 4, "times": 1, "members": 3, "epochs": 1, "batch_size": 10_000}
+    training.train(zoo.find("gogan"), tmp_path, given, training.Setup("ring"), verbose=0)
+    for place in (tmp_path, tmp_path / "stage_1", tmp_path / "stage_2"):
+        header, _ = (place / "history.csv").read_text().splitlines()
+        assert ("ranking" in header) == (place != tmp_path)
+        assert (place / "losses.png").exists() and (place / "samples" / "epoch_001.png").exists()
+
+
 def test_stopping_by_steps_and_going_on_is_exact(tmp_path):
     small(tmp_path / "whole")
     small(tmp_path / "pieces", steps=5)  # rounded up to half an epoch of 16

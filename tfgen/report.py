@@ -204,8 +204,9 @@ def _pictures(run, features):
         with contextlib.suppress(InputError):  # not of two dimensions
             picture = figures.table(latent.manifold(run.model, MAP))
             found["map of the latents"] = (picture, "Even steps of probability.")
-    history = _history(run.folder / "history.csv")
-    found["terms of the losses"] = (figures.curves(history), "Epoch means.")
+    for path in [run.folder / "history.csv", *sorted(run.folder.glob("stage_*/history.csv"))]:
+        title = ": ".join(["terms of the losses", *path.parent.relative_to(run.folder).parts])
+        found[title] = (figures.curves(_history(path)), "Epoch means.")
     if (run.folder / "doctor.png").exists():
         from PIL import Image
 

@@ -126,8 +126,9 @@ def train(
     """Trains a recipe into a run folder, or goes on with the run that is there.
 
     The folder gets `run.json`, `checkpoints/`, `samples/epoch_NNN.png`, `history.csv`,
-    `losses.png` at the end, and `events/` for TensorBoard. A run that was stopped or killed ends
-    with the same bits as one that was not, when the same call is made again.
+    `losses.png` at the end, and `events/` for TensorBoard; the pictures and terms of later stages
+    are in `stage_1/` and so on. A run that was stopped or killed ends with the same bits as one
+    that was not, when the same call is made again.
 
     Args:
         recipe: a `Recipe`, as `zoo.find` gives it.
@@ -211,6 +212,7 @@ def _play(folder, number, stage, seed, steps, minutes, keep, verbose, watching=(
     model, per_epoch = stage.model, stage.steps_per_epoch
     found = checkpoints.newest(folder / "checkpoints", model, number)
     rows, set_means = found or ([], None)
+    shown = folder / f"stage_{number}" if number else folder
     model.optimizer.hold = True  # moving averages stay apart until the last piece is done
     # A divisor, as `fit` would run over the end of an epoch by what remains; the same one in every
     # piece of a run, as it may change the last bit of a mean; and one by one on several machines,
@@ -227,7 +229,7 @@ def _play(folder, number, stage, seed, steps, minutes, keep, verbose, watching=(
             end, count = total // per_epoch, per_epoch
         else:  # what is missing of this one
             end, count = epoch + 1, min((epoch + 1) * per_epoch, total) - step
-        history = callbacks.History(folder / "history.csv", rows, per_epoch)
+        history = callbacks.History(shown / "history.csv", rows, per_epoch)
         saver = callbacks.Saver(
             folder / "checkpoints",
             number,
@@ -237,7 +239,7 @@ def _play(folder, number, stage, seed, steps, minutes, keep, verbose, watching=(
             keep,
             _is_chief(),
         )
-        pictures = [history, *_pictures(folder, stage)] if _is_chief() else []
+        pictures = [history, *_pictures(shown, stage)] if _is_chief() else []
         try:
             model.fit(
                 stage.batches(seed, start=step),
@@ -260,7 +262,7 @@ def _play(folder, number, stage, seed, steps, minutes, keep, verbose, watching=(
     if rows and _is_chief():
         terms = [term for term in rows[0] if "/" in term]
         curves = figures.curves({term: [row[term] for row in rows] for term in terms})
-        figures.save(curves, folder / "losses.png")
+        figures.save(curves, shown / "losses.png")
 
 
 def _doctor(folder, stage):
