@@ -48,9 +48,7 @@ VARIANTS = {
 }
 MODELS = [(name, variant) for name in zoo.paths() for variant in VARIANTS.get(name, [{}])]
 MODELS.append(("template", {}))
-every_model = pytest.mark.parametrize(
-    ("name", "variant"), MODELS, ids=["-".join([n, *map(str, v.values())]) for n, v in MODELS]
-)
+IDS = ["-".join([name, *map(str, variant.values())]) for name, variant in MODELS]
 
 
 def stages(name, variant=None):
@@ -86,6 +84,15 @@ def fit(stage, steps, start=0):
     ).history
 
 
+@pytest.fixture(scope="module", params=MODELS, ids=IDS)
+def trained(request):
+    """A name, its variant, and its stage after some steps: to be left as it was found."""
+    name, variant = request.param
+    stage = compiled(name, variant)
+    fit(stage, STEPS.get(name, 3))
+    return name, variant, stage
+
+
 def values(variables):
     return [np.array(v) for v in variables]
 
@@ -94,7 +101,7 @@ def largest(left, right):
     return max(np.abs(a - b).max() for a, b in zip(left, right, strict=True))
 
 
-@every_model
+@pytest.mark.parametrize(("name", "variant"), MODELS, ids=IDS)
 def test_trains_its_networks_and_nothing_else(name, variant):
     stage = compiled(name, variant, "adam")  # which moves by the sign of the smallest slope
     model = stage.model
@@ -110,28 +117,27 @@ def test_trains_its_networks_and_nothing_else(name, variant):
     assert sum(changed.values()) == len(moved) - STILL.get(name, 0)
 
 
-@every_model
-def test_same_seed_same_run_and_exact_checkpoints(name, variant, tmp_path):
-    first, second = (compiled(name, variant) for _ in range(2))
-    for stage in first, second:
-        fit(stage, 2)
+def test_same_seed_same_run_and_exact_checkpoints(trained, tmp_path):
+    name, variant, first = trained
+    steps = STEPS.get(name, 3)
+    second = compiled(name, variant)
+    fit(second, steps)
     assert largest(values(first.model.weights), values(second.model.weights)) == 0
-    checkpoints.save(tmp_path / checkpoints.name(0, 2), first.model, [])
-    fit(first, 2, start=2)
+    checkpoints.save(tmp_path / checkpoints.name(0, steps), second.model, [])
+    fit(second, 2, start=steps)
+    whole = values(second.model.weights)
     fit(second, 1, start=7)  # goes astray, and back
     assert checkpoints.newest(tmp_path, second.model)
-    fit(second, 2, start=2)
     assert largest(values(first.model.weights), values(second.model.weights)) == 0
+    fit(second, 2, start=steps)
+    assert largest(whole, values(second.model.weights)) == 0
 
 
-@every_model
-def test_two_replicas_equal_one(name, variant):
-    steps = STEPS.get(name, 3)
-    one = compiled(name, variant)
-    fit(one, steps)
+def test_two_replicas_equal_one(trained):
+    name, variant, one = trained
     with mirrored().scope():
         two = compiled(name, variant)
-        fit(two, steps)
+        fit(two, STEPS.get(name, 3))
     assert largest(values(one.model.weights), values(two.model.weights)) < 1e-5
 
 
@@ -143,11 +149,9 @@ def available(format):
     return True
 
 
-@every_model
-def test_endpoints_and_deliveries_agree(name, variant, tmp_path):
+def test_endpoints_and_deliveries_agree(trained, tmp_path):
+    _, _, stage = trained
     formats = tuple(filter(available, export.FORMATS))
-    stage = compiled(name, variant)
-    fit(stage, 3)
     images, _ = stage.data.rows("test", 8)
     report = export.deliver(stage.model, images, tmp_path / "out", formats, quantize="none")
     made = {path.name.removeprefix("model.") for path in (tmp_path / "out").iterdir()}
@@ -168,9 +172,8 @@ def test_endpoints_and_deliveries_agree(name, variant, tmp_path):
             assert float(tf.reduce_max(tensor)) <= element.high
 
 
-@every_model
-def test_the_forward_pass(name, variant):
-    stage = compiled(name, variant)
+def test_the_forward_pass(trained):
+    _, _, stage = trained
     rows = stage.data.rows("train", 3)[0]
     known = {"labels": np.arange(3, dtype="int32")}
     if hasattr(stage.model, "latents"):
