@@ -47,6 +47,7 @@ def test_it_tells_what_it_found(studied):
         assert f"\n| {label} | {found[label]['best']['results']['fid']:.4g} |" in table
     assert "classifier:digits" in table and "not a distance in features of Inception" in table
     assert (folder / "study.png").stat().st_size > 1000
+    assert (folder / "samples.png").stat().st_size > 1000
     assert (folder / "report" / "index.html").exists()
 
 
@@ -63,6 +64,23 @@ def test_it_goes_on_where_it_was_stopped(studied):
     assert again["vae"]["trials"] == found["vae"]["trials"]
     with pytest.raises(InputError, match="another trials .*trials=2"):
         carry_out(folder, trials=3)
+
+
+@pytest.mark.parametrize("label, entry", study.STUDIES["adversarial"].items())
+def test_every_range_is_a_setting_of_the_recipe(label, entry):
+    recipe = zoo.find(entry.model)
+    known = recipe.settings({})
+    drawn = {key: math.sqrt(low * high) for key, (low, high) in entry.ranges.items()}
+    settings = recipe.settings(entry.fixed | drawn)
+    assert all(settings[key] == value != known[key] for key, value in drawn.items())
+
+
+def test_every_adversarial_model_is_in_the_study():
+    models = {entry.model for entry in study.STUDIES["adversarial"].values()}
+    others = {"dcgan", *models}  # dcgan is networks, not a game
+    assert others >= {n for n, path in zoo.paths().items() if path.parent.name == "adversarial"}
+    with pytest.raises(InputError, match="take lucic, adversarial"):
+        study.entries("adversarail", None)
 
 
 def test_what_cannot_be_is_told(tmp_path):

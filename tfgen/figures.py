@@ -71,6 +71,21 @@ def table(images):
     return grid(images.reshape(-1, *images.shape[2:]), columns=images.shape[1])
 
 
+def rows(samples, columns=16):
+    """Rows of images with their names: `{name: float [N, H, W, C]}` -> `PIL.Image`."""
+    images = {name: grid(each[:columns], columns, scale=1) for name, each in samples.items()}
+    wide, high = next(iter(images.values())).size
+    figure = _figure(9.0, 7.0 * len(images) * high / wide)
+    for axes, (name, image) in zip(
+        figure.subplots(len(images), squeeze=False)[:, 0], images.items(), strict=True
+    ):
+        axes.imshow(image, cmap="gray", vmin=0, vmax=255, interpolation="nearest")
+        axes.set(xticks=[], yticks=[])
+        axes.spines[:].set_visible(False)
+        axes.set_ylabel(name, rotation=0, ha="right", va="center")
+    return _image(figure)
+
+
 def picture(image):
     """One image, pixel by pixel: float `[H, W, C]` in [-1, 1] -> `PIL.Image`; raises as `grid`."""
     levels = _levels(np.asarray(image)[None])[0]

@@ -44,19 +44,36 @@ class Entry(NamedTuple):
 # (google/compare_gan, compare_gan/src/params.py); the momentum stays fixed there.
 _RATE = {"learning_rate": LEARNING_RATE}
 _PENALTY = _RATE | {"weight": (0.1, 10.0)}
+_CLIP = _RATE | {"clip": (1e-2, 1.0)}
 _NEUTRAL = {"network": "neutral"}
-STUDIES = {
-    "lucic": {
-        "minimax_gan": Entry("gan", _NEUTRAL | {"loss": "minimax"}, {"adam_rate": LEARNING_RATE}),
-        "non_saturating_gan": Entry("gan", _NEUTRAL, {"adam_rate": LEARNING_RATE}),
-        "lsgan": Entry("lsgan", {}, _RATE),
-        "wgan": Entry("wgan", {}, _RATE | {"clip": (1e-2, 1.0)}),
-        "wgan_gp": Entry("wgan_gp", {}, _PENALTY),
-        "dragan": Entry("dragan", {}, _PENALTY),
-        "began": Entry("began", {}, _RATE | {"gamma": (0.6, 0.9)}),
-        "vae": Entry("vae", _NEUTRAL, _RATE),
-    }
+_LUCIC = {
+    "minimax_gan": Entry("gan", _NEUTRAL | {"loss": "minimax"}, {"adam_rate": LEARNING_RATE}),
+    "non_saturating_gan": Entry("gan", _NEUTRAL, {"adam_rate": LEARNING_RATE}),
+    "lsgan": Entry("lsgan", {}, _RATE),
+    "wgan": Entry("wgan", {}, _CLIP),
+    "wgan_gp": Entry("wgan_gp", {}, _PENALTY),
+    "dragan": Entry("dragan", {}, _PENALTY),
+    "began": Entry("began", {}, _RATE | {"gamma": (0.6, 0.9)}),
+    "vae": Entry("vae", _NEUTRAL, _RATE),
 }
+# The other games on the same terms; the ranges are ours.
+_OTHERS = {
+    "hinge_gan": Entry("hinge_gan", {}, _RATE),
+    # Of its divergences, "gan" is the game that does not saturate.
+    **{
+        f"f_gan_{divergence}": Entry("f_gan", {"divergence": divergence}, _RATE)
+        for divergence in ("kl", "reverse_kl", "pearson", "squared_hellinger", "jensen_shannon")
+    },
+    "fisher_gan": Entry("fisher_gan", {}, _RATE | {"rho": (1e-6, 1e-1)}),
+    "ebgan": Entry("ebgan", {}, _RATE),
+    "bgan": Entry("bgan", {}, _RATE),
+    "gogan": Entry("gogan", {}, _CLIP),
+    "minibatch_gan": Entry("minibatch_gan", {}, _RATE),
+    "semi_supervised_gan": Entry("semi_supervised_gan", {}, _RATE),
+    "unrolled_gan": Entry("unrolled_gan", {}, _RATE | {"discriminator_rate": LEARNING_RATE}),
+    "sngan": Entry("sngan", {}, _RATE),
+}
+STUDIES = {"lucic": _LUCIC, "adversarial": _LUCIC | _OTHERS}
 
 
 class Trial(NamedTuple):
@@ -107,7 +124,8 @@ def run(
     """Carries out a study, or goes on with it.
 
     `FOLDER/plan.json` holds what is done, `FOLDER/<model>/<trial>/` a run each with `result.json`;
-    `study.json`, `study.md` and `study.png` tell what was found, and `report/` shows the best.
+    `study.json`, `study.md` and `study.png` tell what was found; `samples.png` and `report/` show
+    the first seed of each model.
 
     Args:
         study: a name of `STUDIES`.
@@ -304,29 +322,34 @@ def _fid(result):
 
 
 def _tell(folder, plan, found, find, count):
-    """`study.json`, `study.md`, `study.png` and `report/`."""
+    """`study.json`, `study.md`, `study.png`, `samples.png` and `report/`."""
     files.write_json(folder / "study.json", {"plan": plan, "found": found})
     with files.replacing(folder / "study.md") as temporary:
         temporary.write_text(_markdown(plan, found))
     figures.save(_figure(found), folder / "study.png")
     if (folder / "report").exists():
         return
-    runs = [
-        report.open_run(folder / seed["name"], find, count)
-        for label in found
-        for seed in found[label]["seeds"]
-        if math.isfinite(_fid(seed))
-    ]
+    runs = {
+        label: report.open_run(folder / seeds[0]["name"], find, count)
+        for label in _order(found)
+        if (seeds := [s for s in found[label]["seeds"] if math.isfinite(_fid(s))])
+    }
     if runs:
-        report.write(runs, folder / "report", METRICS)
+        samples = {label: run.samples for label, run in runs.items()}
+        figures.save(figures.rows(samples), folder / "samples.png")
+        report.write(list(runs.values()), folder / "report", METRICS)
+
+
+def _order(found):
+    """The labels, the least distance first."""
+    return sorted(found, key=lambda label: _mean(found[label]["seeds"], "fid")[0])
 
 
 def _markdown(plan, found):
     heads = ["model", "best of the search", "its seeds"]
     others = ["precision", "recall", "1-NN accuracy"]
     lines = [heads + others + ["with"], ["---"] * 7]
-    order = sorted(found, key=lambda label: _mean(found[label]["seeds"], "fid")[0])
-    for label in order:
+    for label in _order(found):
         best, seeds = found[label]["best"], found[label]["seeds"]
         cells = [_number(seeds, key) for key in ("fid", "precision", "recall", "knn")]
         recipe = " ".join(f"{k}={v}" for k, v in best["settings"].items())
@@ -353,7 +376,7 @@ def _number(results, key):
 
 def _figure(found):
     """A line a model: all trials in gray, the seeds of the best in colour."""
-    order = sorted(found, key=lambda label: _mean(found[label]["seeds"], "fid")[0], reverse=True)
+    order = _order(found)[::-1]
     figure = figures._figure(7, 1 + 0.4 * len(order))
     axes = figure.subplots()
     for place, label in enumerate(order):
