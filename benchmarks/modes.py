@@ -2,9 +2,9 @@
 
     python benchmarks/modes.py
 
-Trains each model of `zoo/adversarial` that takes points, and the plain GAN of non-saturating loss,
-on a ring of 8 Gaussians and a grid of 25. All have the same two hidden layers of 128 units, and the
-same latents, rate, batches and number of steps, and are trained from several seeds. Counts as in
+Trains each model of `zoo/adversarial` that takes points, and the plain GAN with each remedy, on a
+ring of 8 Gaussians and a grid of 25. All have the same two hidden layers of 128 units, and the same
+latents, rate, batches and number of steps, and are trained from several seeds. Counts as in
 VEEGAN (Srivastava et al., 2017, arXiv:1705.07761, section 4.1): of 2,500 samples those are of
 high quality that are within 3 deviations of the nearest mode, and a mode is found if it is the
 nearest to at least one of these.
@@ -15,7 +15,10 @@ the end.
 """
 
 import argparse
+import concurrent.futures
 import csv
+import functools
+import multiprocessing
 import os
 import pathlib
 import time
@@ -31,51 +34,113 @@ from rich.console import Console
 from rich.table import Table
 
 import zoo
-from tfgen import load, losses, metrics
+from tfgen import load, metrics, random, remedies
 from tfgen.data.synthetic import mixture
 from tfgen.errors import InputError
 from tfgen.files import replacing
-from tfgen.networks import neutral
-from tfgen.training import Stage
+from zoo.adversarial.f_gan import DIVERGENCES
 from zoo.adversarial.gan import GAN
 
 SAMPLES = 2_500
 # For all: what the comparison is not about. Of the optimizers each keeps its kind and its betas.
-SHARED = {"latent_dim": 32, "batch_size": 64, "learning_rate": 1e-3}
-# Unrolling is about a discriminator that follows slowly: its rate is a fifth of the generator's.
-SLOW = {"learning_rate": 2e-3, "discriminator_rate": 4e-4}
+SHARED = {"latent_dim": 32, "batch_size": 64, "learning_rate": 2e-3}
+# The discriminator's, in the game that collapses: the generator outruns it (Metz et al., 2017).
+SLOW = 4e-4
+NEUTRAL = SHARED | {"network": "neutral", "adam_rate": 2e-3}
 OWN = {
-    "unrolled_gan": [{"k": k} for k in (0, 1, 5)],
-    "minibatch_gan": [{"kernels": 16}],
-    "semi_supervised_gan": [{"labelled": 200}],
+    "gan": {"gan": NEUTRAL, "minimax gan": NEUTRAL | {"loss": "minimax"}},
+    # Of its divergences, "gan" is the plain GAN.
+    "dragan": {"dragan": {}, "dragan weight=0.1": {"weight": 0.1}},
+    "f_gan": {f"f_gan {name}": {"divergence": name} for name in DIVERGENCES if name != "gan"},
+    # `Game` plays the first stage only.
+    "gogan": {"gogan, first member": {}},
+    "unrolled_gan": {
+        f"unrolled_gan k={k}": {"k": k, "discriminator_rate": SLOW} for k in (0, 1, 5)
+    },
+    "minibatch_gan": {"minibatch_gan": {"kernels": 16}},
+    "semi_supervised_gan": {"semi_supervised_gan": {"labelled": 200}},
 }
 
 
-def plain(data, latent_dim, batch_size, learning_rate):
-    """The GAN of non-saturating loss on the neutral networks."""
-    model = GAN(
-        neutral.generator(latent_dim, data.element),
-        neutral.discriminator(data.element),
-        data.element,
-        losses.non_saturating,
-    )
-    optimizer = keras.optimizers.Adam(learning_rate, 0.5)
-    yield Stage(model, data, optimizer, batch_size, 1, together=10)
-
-
 def methods():
-    """`{name: function of data that yields stages}` of all that can be compared."""
-    found = {"gan": (plain, SHARED)}
+    """`{label: function of data that yields stages}` of all that can be compared.
+
+    First those of which both players learn equally fast, then, marked "slow D", some whose
+    discriminator does not keep up; `unrolled_gan k=0` is the plain one of these.
+    """
+    found = {}
     for name, path in zoo.paths().items():
-        if path.parent.name != "adversarial" or name == "gan":
-            continue
-        recipe = zoo.find(name)
-        known = {key: value for key, value in SHARED.items() if key in recipe.settings({})}
-        for own in OWN.get(name, [{}]):
-            label = f"{name} k={own['k']}" if "k" in own else name
-            slow = SLOW if "discriminator_rate" in recipe.settings({}) else {}
-            found[label] = (recipe.function, known | slow | own)
+        if path.parent.name == "adversarial":
+            recipe = zoo.find(name)
+            shared = {key: SHARED[key] for key in SHARED if key in recipe.settings({})}
+            for label, own in OWN.get(name, {name: {}}).items():
+                found[label] = functools.partial(recipe.function, **(shared | own))
+    for label, change in REMEDIES.items():
+        found[f"gan, {label}"] = functools.partial(changed, found["gan"], change)
+    for name in ("minibatch_gan", "sngan", "wgan_gp"):
+        found[f"{name}, slow D"] = functools.partial(slowed, found[name])
     return found
+
+
+def changed(function, change, data):
+    """The stages of a GAN with a remedy, a function of the model."""
+    for stage in function(data):
+        yield stage._replace(model=change(stage.model))
+
+
+def one_sided(model):
+    model.adversarial = remedies.one_sided(model.adversarial)
+    return model
+
+
+def noisy(model):
+    model.adversarial = remedies.noisy(model.adversarial)
+    return model
+
+
+def spherical(model):
+    draw = model.latents
+    model.latents = lambda seeds: remedies.on_sphere(draw(seeds))
+    return model
+
+
+class InstanceNoise(GAN):
+    """A GAN whose discriminator sees all points blurred, less so from step to step."""
+
+    def __init__(self, model):
+        super().__init__(model.generator, model.discriminator, model.element, model.adversarial)
+
+    def blurred(self, points):
+        deviation = remedies.falling(0.5, self.step.value, 2_000)
+        return self.discriminator(remedies.instance_noise(points, deviation))
+
+    def discriminator_loss(self, reals):
+        fakes = self.sample(random.fresh(reals))
+        return self.adversarial.discriminator(self.blurred(reals), self.blurred(fakes))
+
+    def generator_loss(self, reals):
+        return self.adversarial.generator(self.blurred(self.sample(random.fresh(reals))))
+
+
+REMEDIES = {
+    "one-sided labels": one_sided,
+    "noisy labels": noisy,
+    "spherical z": spherical,
+    "instance noise": InstanceNoise,
+}
+
+
+def slowed(function, data):
+    """The stages with a discriminator that learns a fifth as fast as the generator."""
+    for stage in function(data):
+        rates = {"discriminator": SLOW, "generator": SHARED["learning_rate"]}
+        kind, config = type(stage.optimizer), stage.optimizer.get_config()
+        yield stage._replace(
+            optimizer={
+                player: kind.from_config(config | {"learning_rate": rate})
+                for player, rate in rates.items()
+            }
+        )
 
 
 class Game:
@@ -136,41 +201,72 @@ def show(rows, mix, looks, path):
     figure.savefig(path)
 
 
+def measure(data_name, label, seeds, steps, looks):
+    """A method from all seeds: what it found, the samples of seed 0, and the seconds.
+
+    Returns:
+        `([(modes, quality) of each seed], [points of each look], seconds)`; or a text that says why
+        the method takes no points.
+    """
+    start = time.perf_counter()
+    data, mix = load(data_name), mixture(data_name)
+    try:
+        game = Game(methods()[label], data)
+    except InputError as error:
+        return str(error)
+    runs = [game.play(seed, steps, looks) for seed in range(seeds)]
+    keras.backend.clear_session()
+    return [count(run[-1], mix) for run in runs], runs[0], time.perf_counter() - start
+
+
+def count(points, mix):
+    """Modes and share of high quality; none of a model that diverged."""
+    return metrics.modes(points, mix) if np.isfinite(points).all() else (0, 0.0)
+
+
+def one_thread():
+    """The networks are small: a core does more for a second method than for the same one."""
+    tf.config.threading.set_intra_op_parallelism_threads(1)
+    tf.config.threading.set_inter_op_parallelism_threads(1)
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
     parser.add_argument("models", nargs="*", help="names as in the table; all")
     parser.add_argument("--out", type=pathlib.Path, default=pathlib.Path("runs/modes"))
     parser.add_argument("--data", nargs="*", default=["ring", "grid25"])
-    parser.add_argument("--steps", type=int, default=3_200, help="updates of the generator")
+    parser.add_argument("--steps", type=int, default=4_000, help="updates of the generator")
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--looks", type=int, default=8, help="pictures of a row")
+    parser.add_argument("--workers", type=int, default=os.cpu_count(), help="methods at a time")
     options = parser.parse_args()
     console, results = Console(), []
-    for name in options.data:
-        data, mix, rows = load(name), mixture(name), {}
-        for label, (function, settings) in methods().items():
-            if options.models and label not in options.models:
+    labels = options.models or list(methods())
+    spawn = multiprocessing.get_context("spawn")
+    with concurrent.futures.ProcessPoolExecutor(options.workers, spawn, one_thread) as pool:
+        jobs = {
+            (name, label): pool.submit(
+                measure, name, label, options.seeds, options.steps, options.looks
+            )
+            for name in options.data
+            for label in labels
+        }
+        rows = {name: {} for name in options.data}
+        for (name, label), job in jobs.items():
+            answer = job.result()
+            if isinstance(answer, str):
+                console.print(f"{label} takes no points: {answer}", soft_wrap=True)
                 continue
-            start = time.perf_counter()
-            try:
-                game = Game(lambda data, f=function, s=settings: f(data, **s), data)
-            except InputError as error:
-                console.print(f"{label} takes no points: {error}")
-                continue
-            found = []
-            for seed in range(options.seeds):
-                columns = game.play(seed, options.steps, options.looks)
-                found.append(metrics.modes(columns[-1], mix))
-                rows.setdefault(label, columns)
+            found, rows[name][label], seconds = answer
             modes, quality = np.median(found, axis=0) * (1, 100)
-            seconds = time.perf_counter() - start
             results.append([name, label, modes, quality, *(f[0] for f in found), round(seconds)])
             console.print(
                 f"{name} {label}: {modes:g} modes {[f[0] for f in found]}, "
-                f"{quality:.1f}% of high quality, {seconds:.0f} s"
+                f"{quality:.1f}% of high quality, {seconds:.0f} s",
+                soft_wrap=True,
             )
-            keras.backend.clear_session()
-        show(rows, mix, options.looks, options.out / f"{name}.png")
+    for name, found in rows.items():
+        show(found, mixture(name), options.looks, options.out / f"{name}.png")
     with replacing(options.out / "modes.csv") as path, open(path, "w", newline="") as file:
         seeds = [f"modes_{seed}" for seed in range(options.seeds)]
         csv.writer(file).writerows(
