@@ -153,6 +153,10 @@ class GenerativeModel(keras.Model):
             terms = self._terms(objective, batch, training=True)
             loss = optimizer.scale_loss(share * tf.add_n(list(terms.values())))
         gradients = tape.gradient(loss, [v.value for v in variables])
+        # Where a slope is constant, as that of a linear critic is, TensorFlow's graph optimizer
+        # forgets that the variable must be read before it is updated.
+        with tf.control_dependencies([loss]):
+            gradients = [g if g is None else tf.identity(g) for g in gradients]
         optimizer.apply_gradients(zip(gradients, variables, strict=True))
         return terms
 
