@@ -373,3 +373,43 @@ def test_an_objective_costs_few_lines(name):
     text = zoo.locate(name).read_text()
     assert len(bodies(zoo.locate(name))) < 60
     assert "train_step" not in text and "GradientTape" not in text
+
+
+# Networks
+
+CONVOLUTIONAL = ["lsgan", "wgan", "wgan_gp", "hinge_gan", "fisher_gan", "dragan", "bgan", "gogan"]
+
+
+@pytest.mark.parametrize("name", CONVOLUTIONAL)
+def test_objectives_also_play_on_networks_of_dcgan(name):
+    data = load("digits", 16)
+    model = next(zoo.find(name).function(data, network="dcgan", width=8)).model
+    kinds = [type(layer) for layer in model.discriminator.layers]
+    assert keras.layers.Conv2D in kinds and kinds.count(keras.layers.Dense) == 1
+    normalized = keras.layers.BatchNormalization in kinds
+    assert normalized == (name in ("lsgan", "hinge_gan", "fisher_gan"))
+    assert model.discriminator(model.sample(tf.range(3))).shape == (3, 1)
+    with pytest.raises(InputError, match="network='dcgam' is not one of neutral, dcgan"):
+        next(stages(name, network="dcgam"))
+
+
+def test_the_standard_networks_of_sngan_double_three_times():
+    recipe = zoo.find("sngan")
+    model = next(recipe.function(load("digits", 32), network="standard")).model
+    heights = [layer.output.shape[1] for layer in model.generator.layers if layer.output.ndim == 4]
+    assert sorted(set(heights)) == [4, 8, 16, 32]
+    # Table 3 with one channel: dense 128 x 8,192, then 512, 256, 128, 64 channels; 3, 4 wide.
+    kernels = [w.shape for w in model.discriminator.trainable_variables if len(w.shape) == 4]
+    assert [tuple(shape) for shape in kernels] == [
+        (3, 3, 1, 64),
+        (4, 4, 64, 64),
+        (3, 3, 64, 128),
+        (4, 4, 128, 128),
+        (3, 3, 128, 256),
+        (4, 4, 256, 256),
+        (3, 3, 256, 512),
+    ]
+    with pytest.raises(InputError, match=r"multiples of 8, not \(12, 12, 1\): give an image_size"):
+        next(recipe.function(load("digits", 12), network="standard"))
+    with pytest.raises(InputError, match="network='dcgan' is not one of neutral, standard"):
+        next(recipe.function(load("digits"), network="dcgan"))

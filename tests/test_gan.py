@@ -147,7 +147,7 @@ def test_points_of_the_plane():
     ("name", "data", "given", "message"),
     [
         ("gan", "digits", {"loss": "hinge"}, "loss='hinge' is not one of non_saturating, minimax"),
-        ("dcgan", "ring", {}, r"dcgan makes images, but ring has rows of \(2,\)"),
+        ("dcgan", "ring", {}, r"DCGAN make images, not rows of \(2,\)"),
     ],
 )
 def test_what_a_recipe_cannot_take(name, data, given, message):

@@ -45,6 +45,8 @@ VARIANTS = {
     "minibatch_gan": [{"history": 0.1}],
     "semi_supervised_gan": [{}, {"network": "dense"}],
     "unrolled_gan": [{"k": "1"}],
+    "wgan": [{}, {"network": "dcgan"}],
+    "sngan": [{}, {"network": "standard"}],
 }
 MODELS = [(name, variant) for name in zoo.paths() for variant in VARIANTS.get(name, [{}])]
 MODELS.append(("template", {}))

@@ -40,6 +40,11 @@ def batch_norm():
     return keras.layers.BatchNormalization(momentum=0.9, epsilon=1e-5, synchronized=several)
 
 
+def none():
+    """No normalization."""
+    return keras.layers.Identity()
+
+
 def generator(inputs, image, width, initializer="glorot_uniform", name="generator"):
     """A projection, then transposed convolutions with batch normalization and ReLU.
 
@@ -72,24 +77,44 @@ def generator(inputs, image, width, initializer="glorot_uniform", name="generato
     return keras.Model(entry, x, name=name)
 
 
-def discriminator(image, outputs, width, initializer="glorot_uniform", name="discriminator"):
-    """Strided convolutions with batch normalization (not in the first) and leaky ReLU 0.2.
+def features(image, width, initializer="glorot_uniform", norm=batch_norm):
+    """Strided convolutions, normalized but for the first, with leaky ReLU 0.2.
 
     Args:
         image: `(H, H, C)`.
-        outputs: how many numbers come out.
         width: channels of the first feature map; each coarser one has twice as many.
         initializer: of all kernels.
+        norm: a function that makes a normalization layer.
+
+    Returns:
+        A `keras.Model` from `[N, H, H, C]` to `[N, F]`.
+    """
+    x = entry = keras.Input(image)
+    for i in range(len(heights(image[0])) - 1):
+        bias = i == 0 or norm is none
+        x = keras.layers.Conv2D(
+            width * 2**i, KERNEL, 2, "same", use_bias=bias, kernel_initializer=fresh(initializer)
+        )(x)
+        x = keras.layers.LeakyReLU(0.2)(x if i == 0 else norm()(x))
+    return keras.Model(entry, keras.layers.Flatten()(x), name="features")
+
+
+def discriminator(
+    image,
+    outputs,
+    width,
+    initializer="glorot_uniform",
+    name="discriminator",
+    norm=batch_norm,
+    bias=True,
+):
+    """The `features`, and a dense layer, with a bias or without.
 
     Returns:
         A `keras.Model` from `[N, H, H, C]` to `[N, outputs]`, linear in its output and in float32.
     """
-    x = entry = keras.Input(image)
-    for i in range(len(heights(image[0])) - 1):
-        x = keras.layers.Conv2D(
-            width * 2**i, KERNEL, 2, "same", use_bias=i == 0, kernel_initializer=fresh(initializer)
-        )(x)
-        x = keras.layers.LeakyReLU(0.2)(x if i == 0 else batch_norm()(x))
-    x = keras.layers.Flatten()(x)
-    x = keras.layers.Dense(outputs, kernel_initializer=fresh(initializer), dtype="float32")(x)
-    return keras.Model(entry, x, name=name)
+    trunk = features(image, width, initializer, norm)
+    last = keras.layers.Dense(
+        outputs, use_bias=bias, kernel_initializer=fresh(initializer), dtype="float32"
+    )
+    return keras.Model(trunk.input, last(trunk.output), name=name)

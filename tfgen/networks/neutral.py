@@ -8,15 +8,10 @@ appendix: two strided convolutions and a dense layer, or the reverse. On points,
 import keras
 
 from tfgen.errors import InputError
-from tfgen.networks.conv import batch_norm
+from tfgen.networks.conv import batch_norm, none
 from tfgen.networks.mlp import mlp
 
 POINTS = (128, 128)  # hidden units for points
-
-
-def none():
-    """No normalization."""
-    return keras.layers.Identity()
 
 
 def generator(latents, element, hidden=1024, width=64, norm=batch_norm, activation="tanh"):

@@ -14,7 +14,8 @@ ICLR 2018, arXiv:1702.08431.
 import keras
 
 from tfgen import losses
-from tfgen.networks import neutral
+from tfgen.networks import players
+from tfgen.networks.conv import none
 from tfgen.training import Stage
 from zoo.adversarial.gan import GAN
 
@@ -23,6 +24,7 @@ def recipe(
     data,
     beta_1=0.5,
     learning_rate=2e-4,
+    network="neutral",
     latent_dim=64,
     hidden=1024,
     width=64,
@@ -31,13 +33,16 @@ def recipe(
 ):
     """Adam as in DCGAN, 2e-4 with beta_1 0.5; the choice is ours.
 
-    Networks, latents, batches and epochs are those of the comparison by Lucic et al. (2018), but
-    the discriminator is without batch normalization, which gives a batch of samples the same mean
-    features as one of data: logits near 0, all that this generator asks for, whatever it makes.
+    `network` is `dcgan` as in the paper, or `neutral`, as are latents, batches and epochs: of the
+    comparison by Lucic et al. (2018). The discriminator is without batch normalization, which gives
+    a batch of samples the same mean features as one of data: logits near 0, all that this generator
+    asks for, whatever it makes.
     """
-    networks = (
-        neutral.generator(latent_dim, data.element, hidden, width),
-        neutral.discriminator(data.element, hidden=hidden, width=width, norm=neutral.none),
+    networks = players(network)
+    model = GAN(
+        networks.generator(latent_dim, data.element, hidden, width),
+        networks.discriminator(data.element, hidden=hidden, width=width, norm=none),
+        data.element,
+        losses.boundary_seeking,
     )
-    model = GAN(*networks, data.element, losses.boundary_seeking)
     yield Stage(model, data, keras.optimizers.Adam(learning_rate, beta_1), batch_size, epochs)

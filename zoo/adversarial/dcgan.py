@@ -13,8 +13,7 @@ generative adversarial networks", ICLR 2016, arXiv:1511.06434.
 import keras
 
 from tfgen import random
-from tfgen.errors import InputError
-from tfgen.networks import conv
+from tfgen.networks import dcgan
 from tfgen.training import Stage
 from zoo.adversarial.gan import GAN
 
@@ -25,22 +24,6 @@ class DCGAN(GAN):
     def latents(self, seeds):
         """Draws z: float32 `[N, D]`, uniform in (-1, 1) (figure 1), from int32 seeds."""
         return 2.0 * random.uniform(seeds, self.generator.input_shape[1:]) - 1.0
-
-
-def generator(latent_dim, element, width):
-    """Transposed convolutions up to the image, then tanh."""
-    network = conv.generator([latent_dim], element.shape, width, _initial())
-    images = keras.layers.Activation("tanh", dtype="float32")(network.output)
-    return keras.Model(network.input, images, name="generator")
-
-
-def discriminator(element, width):
-    """Strided convolutions down from the image to one logit."""
-    return conv.discriminator(element.shape, 1, width, _initial())
-
-
-def _initial():
-    return keras.initializers.RandomNormal(stddev=0.02)
 
 
 def recipe(
@@ -57,9 +40,9 @@ def recipe(
     `width` is 128 at 64 x 64 pixels (figure 1); 64 is enough at 28 x 28. Batch normalization uses
     momentum 0.9 and epsilon 1e-5. The number of epochs is ours; the paper trains faces for many.
     """
-    if len(data.element.shape) != 3:
-        raise InputError(f"dcgan makes images, but {data.name} has rows of {data.element.shape}")
     model = DCGAN(
-        generator(latent_dim, data.element, width), discriminator(data.element, width), data.element
+        dcgan.generator(latent_dim, data.element, width=width),
+        dcgan.discriminator(data.element, width=width),
+        data.element,
     )
     yield Stage(model, data, keras.optimizers.Adam(learning_rate, beta_1), batch_size, epochs)

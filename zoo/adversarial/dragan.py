@@ -14,7 +14,8 @@ Kodali, Abernethy, Hays and Kira, "On convergence and stability of GANs", 2017, 
 import keras
 
 from tfgen import penalties
-from tfgen.networks import neutral
+from tfgen.networks import players
+from tfgen.networks.conv import none
 from tfgen.training import Stage
 from zoo.adversarial.gan import GAN
 
@@ -39,6 +40,7 @@ class DRAGAN(GAN):
 def recipe(
     data,
     weight=10.0,
+    network="neutral",
     latent_dim=64,
     hidden=1024,
     width=64,
@@ -49,11 +51,12 @@ def recipe(
 ):
     """Section 2.3: lambda 10 and slope 1; the noise as `tfgen.penalties.dragan` says.
 
-    Adam is DCGAN's, whose networks the paper takes. Here they are neutral, the discriminator's
-    without normalization, with latents, batches and epochs of the comparison by Lucic et al.
-    (2018). The penalty is on the slope of the logit, as there.
+    Adam is DCGAN's, whose networks the paper takes: `network` is `dcgan`, or `neutral`, as are
+    latents, batches and epochs: of the comparison by Lucic et al. (2018). The discriminator's is
+    without normalization, and the penalty is on the slope of the logit, as there.
     """
-    critic = neutral.discriminator(data.element, hidden=hidden, width=width, norm=neutral.none)
-    generator = neutral.generator(latent_dim, data.element, hidden, width)
+    networks = players(network)
+    critic = networks.discriminator(data.element, hidden=hidden, width=width, norm=none)
+    generator = networks.generator(latent_dim, data.element, hidden, width)
     model = DRAGAN(generator, critic, data.element, weight)
     yield Stage(model, data, keras.optimizers.Adam(learning_rate, beta_1), batch_size, epochs)

@@ -16,7 +16,7 @@ import keras
 import tensorflow as tf
 
 from tfgen import losses, random
-from tfgen.networks import neutral
+from tfgen.networks import players
 from tfgen.training import Stage
 from zoo.adversarial.gan import GAN
 
@@ -65,6 +65,7 @@ def recipe(
     data,
     rho=1e-6,
     times=2,
+    network="neutral",
     latent_dim=64,
     hidden=1024,
     width=64,
@@ -75,9 +76,11 @@ def recipe(
 ):
     """Section 5 and the released code: rho 1e-6, 2 updates of the critic a step, Adam 2e-4.
 
-    Networks, latents and epochs are those of the comparison by Lucic et al. (2018).
+    `network` is `dcgan`, close to the paper's, which have more layers; or `neutral`, as are latents
+    and epochs: of the comparison by Lucic et al. (2018).
     """
-    generator = neutral.generator(latent_dim, data.element, hidden, width)
-    critic = neutral.discriminator(data.element, hidden=hidden, width=width)
+    networks = players(network)
+    generator = networks.generator(latent_dim, data.element, hidden, width)
+    critic = networks.discriminator(data.element, hidden=hidden, width=width)
     model = FisherGAN(generator, critic, data.element, times, rho)
     yield Stage(model, data, keras.optimizers.Adam(learning_rate, beta_1), batch_size, epochs)

@@ -15,7 +15,7 @@ ranking", 2017, arXiv:1704.04865.
 import keras
 
 from tfgen import losses, random
-from tfgen.networks import neutral
+from tfgen.networks import players
 from tfgen.training import Stage
 from zoo.adversarial.gan import GAN
 from zoo.adversarial.wgan import clipped
@@ -51,6 +51,7 @@ def recipe(
     weight=0.5,
     clip=0.01,
     times=5,
+    network="neutral",
     latent_dim=64,
     hidden=1024,
     width=64,
@@ -61,12 +62,14 @@ def recipe(
     """A stage a member, of so many epochs each; the next starts from the weights of the last.
 
     Clipping, optimizer, updates a step and batches are those of WGAN, which the paper builds on;
-    the networks those of the comparison by Lucic et al. (2018). Margin and weight are ours.
+    `network` is `dcgan` as there, or `neutral` as in the comparison by Lucic et al. (2018). Margin
+    and weight are ours.
     """
+    networks = players(network)
     model = None
     for _ in range(members):
-        generator = neutral.generator(latent_dim, data.element, hidden, width)
-        critic = clipped(neutral.critic(data.element, hidden, width), clip)
+        generator = networks.generator(latent_dim, data.element, hidden, width)
+        critic = clipped(networks.critic(data.element, hidden, width), clip)
         parts = generator, critic, data.element, losses.margin(margin), times
         if model:
             generator.set_weights(model.generator.get_weights())

@@ -14,7 +14,7 @@ Lim and Ye, "Geometric GAN", 2017, arXiv:1705.02894.
 import keras
 
 from tfgen.losses import hinge
-from tfgen.networks import neutral
+from tfgen.networks import players
 from tfgen.training import Stage
 from zoo.adversarial.gan import GAN
 
@@ -22,6 +22,7 @@ from zoo.adversarial.gan import GAN
 def recipe(
     data,
     learning_rate=2e-4,
+    network="neutral",
     latent_dim=64,
     hidden=1024,
     width=64,
@@ -30,12 +31,14 @@ def recipe(
 ):
     """RMSprop at 2e-4, as for their faces and scenes.
 
-    Departure: one update of the generator a step, where they make ten. Networks, latents, batches
-    and epochs are those of the comparison by Lucic et al. (2018).
+    Departure: one update of the generator a step, where they make ten. `network` is `dcgan` as in
+    the paper, or `neutral` as are latents, batches and epochs: of the comparison by Lucic et al.
+    (2018).
     """
+    networks = players(network)
     model = GAN(
-        neutral.generator(latent_dim, data.element, hidden, width),
-        neutral.discriminator(data.element, hidden=hidden, width=width),
+        networks.generator(latent_dim, data.element, hidden, width),
+        networks.discriminator(data.element, hidden=hidden, width=width),
         data.element,
         hinge,
     )

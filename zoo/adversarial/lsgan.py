@@ -15,13 +15,14 @@ arXiv:1611.04076.
 import keras
 
 from tfgen.losses import least_squares
-from tfgen.networks import neutral
+from tfgen.networks import players
 from tfgen.training import Stage
 from zoo.adversarial.gan import GAN
 
 
 def recipe(
     data,
+    network="neutral",
     latent_dim=64,
     hidden=1024,
     width=64,
@@ -32,12 +33,14 @@ def recipe(
 ):
     """Section 4.1: Adam with beta_1 0.5, 1e-3 for scenes (and 2e-4 for Chinese characters).
 
-    The networks are the neutral ones of the comparison of objectives by Lucic et al. (2018), as are
-    64 latents, batches of 64 and 20 epochs. Without the factor 1/2, to which Adam is blind.
+    `network` is `neutral`, from the comparison of objectives by Lucic et al. (2018), as are 64
+    latents, batches of 64 and 20 epochs; or `dcgan`. Without the factor 1/2, to which Adam is
+    blind. Departure: their networks for scenes of 112 pixels are not here.
     """
+    networks = players(network)
     model = GAN(
-        neutral.generator(latent_dim, data.element, hidden, width),
-        neutral.discriminator(data.element, hidden=hidden, width=width),
+        networks.generator(latent_dim, data.element, hidden, width),
+        networks.discriminator(data.element, hidden=hidden, width=width),
         data.element,
         least_squares,
     )

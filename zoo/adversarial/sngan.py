@@ -17,27 +17,9 @@ from tfgen import losses
 from tfgen.errors import InputError
 from tfgen.layers.spectral_norm import SpectralConv2D, SpectralDense
 from tfgen.networks import neutral
+from tfgen.networks.conv import batch_norm
 from tfgen.training import Stage
 from zoo.adversarial.gan import GAN
-
-
-class SNGAN(GAN):
-    """A GAN whose discriminator may move several times a step, on a fresh part of the batch each.
-
-    Args:
-        times: updates of the discriminator a step; the other arguments are those of a GAN.
-    """
-
-    def __init__(self, generator, discriminator, element, loss=losses.hinge, times=1):
-        super().__init__(generator, discriminator, element, loss)
-        self.times = times
-
-    @property
-    def objectives(self):
-        objectives = super().objectives
-        return objectives | {
-            "discriminator": objectives["discriminator"]._replace(times=self.times)
-        }
 
 
 def discriminator(element, hidden, width):
@@ -45,17 +27,45 @@ def discriminator(element, hidden, width):
     trunk = neutral.features(
         element, hidden, width, neutral.none, convolution=SpectralConv2D, dense=SpectralDense
     )
-    # No bias: within the margins of the hinge it has no slope.
-    logits = SpectralDense(1, use_bias=False, dtype="float32")(trunk.output)
-    return keras.Model(trunk.input, logits, name="discriminator")
+    return keras.Model(trunk.input, _judge(trunk.output), name="discriminator")
+
+
+def standard_generator(latents, element, width):
+    """Table 3a: from `[N, latents]` to `[N, H, W, C]`; H and W are multiples of 8."""
+    height, breadth = (side // 8 for side in element.shape[:2])
+    x = entry = keras.Input([latents])
+    x = keras.layers.Dense(height * breadth * 8 * width, use_bias=False)(x)
+    x = keras.layers.ReLU()(batch_norm()(keras.layers.Reshape([height, breadth, 8 * width])(x)))
+    for channels in (4 * width, 2 * width, width):
+        x = keras.layers.Conv2DTranspose(channels, 4, 2, "same", use_bias=False)(x)
+        x = keras.layers.ReLU()(batch_norm()(x))
+    x = keras.layers.Conv2D(element.shape[2], 3, 1, "same", dtype="float32", activation="tanh")(x)
+    return keras.Model(entry, x, name="generator")
+
+
+def standard_discriminator(element, width):
+    """Table 3b: from `[N, H, W, C]` to `[N, 1]`, slopes 0.1."""
+    x = entry = keras.Input(element.shape)
+    for channels in (width, 2 * width, 4 * width):
+        for kernel, stride in ((3, 1), (4, 2)):
+            x = keras.layers.LeakyReLU(0.1)(SpectralConv2D(channels, kernel, stride, "same")(x))
+    x = keras.layers.LeakyReLU(0.1)(SpectralConv2D(8 * width, 3, 1, "same")(x))
+    return keras.Model(entry, _judge(keras.layers.Flatten()(x)), name="discriminator")
+
+
+def _judge(features):
+    """Logits, without a bias: within the margins of the hinge it has no slope."""
+    return SpectralDense(1, use_bias=False, dtype="float32")(features)
 
 
 LOSSES = {"hinge": losses.hinge, "non_saturating": losses.non_saturating}
+NETWORKS = ("neutral", "standard")
 
 
 def recipe(
     data,
     loss="hinge",
+    network="neutral",
     latent_dim=128,
     hidden=1024,
     width=64,
@@ -69,17 +79,28 @@ def recipe(
     """Section 4: Adam 2e-4 with betas 0.5 and 0.999, one update of D (table 1, setting C).
 
     `loss` is `hinge` (equations 16 and 17) or `non_saturating`; z is N(0, I) of 128, batches are
-    of 64. Departures: the neutral networks instead of those of appendix B.4, and our number of
-    epochs.
+    of 64. `network` is `standard`, the paper's convolutions for sizes that are multiples of 8
+    (appendix B.4, table 3), or `neutral`. The number of epochs is ours.
     """
-    if loss not in LOSSES:
-        raise InputError(f"loss={loss!r} is not one of {', '.join(LOSSES)}")
-    model = SNGAN(
-        neutral.generator(latent_dim, data.element, hidden, width),
-        discriminator(data.element, hidden, width),
-        data.element,
-        LOSSES[loss],
-        times,
-    )
+    for name, value, known in (("loss", loss, LOSSES), ("network", network, NETWORKS)):
+        if value not in known:
+            raise InputError(f"{name}={value!r} is not one of {', '.join(known)}")
+    if network == "standard":
+        shape = data.element.shape
+        if len(shape) != 3 or shape[0] % 8 or shape[1] % 8:
+            raise InputError(
+                f"network=standard takes images whose sides are multiples of 8, not {shape}: "
+                "give an image_size such as 32, or network=neutral"
+            )
+        players = (
+            standard_generator(latent_dim, data.element, width),
+            standard_discriminator(data.element, width),
+        )
+    else:
+        players = (
+            neutral.generator(latent_dim, data.element, hidden, width),
+            discriminator(data.element, hidden, width),
+        )
+    model = GAN(*players, data.element, LOSSES[loss], times)
     optimizer = keras.optimizers.Adam(learning_rate, beta_1, beta_2)
     yield Stage(model, data, optimizer, batch_size, epochs, together=10)

@@ -14,7 +14,7 @@ Arjovsky, Chintala and Bottou, "Wasserstein GAN", ICML 2017, arXiv:1701.07875.
 import keras
 
 from tfgen.losses import wasserstein
-from tfgen.networks import neutral
+from tfgen.networks import players
 from tfgen.training import Stage
 from zoo.adversarial.gan import GAN
 
@@ -40,6 +40,7 @@ def recipe(
     data,
     clip=0.01,
     times=5,
+    network="neutral",
     latent_dim=64,
     hidden=1024,
     width=64,
@@ -49,14 +50,15 @@ def recipe(
 ):
     """Algorithm 1: 5 updates of the critic a step, clipped at 0.01, RMSprop at 5e-5, batches of 64.
 
-    The networks are neutral instead of DCGAN's, with 64 latents and 20 epochs, as in the comparison
-    by Lucic et al. (2018). Departure: the critic has no batch normalization, whose scales of 1
-    would be clipped to 0.01 too, and the generator's slopes with them at each layer. An epoch takes
-    the data once: each update of the critic sees a part of its own.
+    `network` is `dcgan` as in the paper, or `neutral` with 64 latents and 20 epochs as in the
+    comparison by Lucic et al. (2018). Departure: the critic has no batch normalization, whose
+    scales of 1 would be clipped to 0.01 too, and the generator's slopes with them at each layer. An
+    epoch takes the data once: each update of the critic sees a part of its own.
     """
+    networks = players(network)
     model = GAN(
-        neutral.generator(latent_dim, data.element, hidden, width),
-        clipped(neutral.critic(data.element, hidden, width), clip),
+        networks.generator(latent_dim, data.element, hidden, width),
+        clipped(networks.critic(data.element, hidden, width), clip),
         data.element,
         wasserstein,
         times,

@@ -14,7 +14,7 @@ NeurIPS 2017, arXiv:1704.00028.
 import keras
 
 from tfgen import losses, penalties, random
-from tfgen.networks import neutral
+from tfgen.networks import players
 from tfgen.training import Stage
 from zoo.adversarial.gan import GAN
 
@@ -45,6 +45,7 @@ def recipe(
     data,
     weight=10.0,
     times=5,
+    network="neutral",
     latent_dim=64,
     hidden=1024,
     width=64,
@@ -56,12 +57,13 @@ def recipe(
 ):
     """Algorithm 1: lambda 10, 5 updates of the critic a step, Adam 1e-4 with betas 0 and 0.9.
 
-    Batches of 64 are its m. The networks are neutral, the critic's without any normalization
-    (section 4 allows others than of the batch), with 64 latents and 20 epochs, as in the comparison
-    by Lucic et al. (2018). An epoch takes the data once.
+    Batches of 64 are its m. `network` is `dcgan`, one of the paper's, or `neutral` with 64 latents
+    and 20 epochs as in the comparison by Lucic et al. (2018); the critic's is without any
+    normalization (section 4 allows others than of the batch). An epoch takes the data once.
     """
-    critic = neutral.critic(data.element, hidden, width)
-    generator = neutral.generator(latent_dim, data.element, hidden, width)
+    networks = players(network)
+    critic = networks.critic(data.element, hidden, width)
+    generator = networks.generator(latent_dim, data.element, hidden, width)
     model = WGANGP(generator, critic, data.element, times, weight)
     optimizer = keras.optimizers.Adam(learning_rate, beta_1, beta_2)
     yield Stage(model, data, optimizer, batch_size, epochs)

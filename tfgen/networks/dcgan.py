@@ -1,0 +1,47 @@
+"""The networks of DCGAN (arXiv:1511.06434), called as those of `neutral` are.
+
+Most papers of objectives try theirs on these. `hidden` is of no use to them: they have no hidden
+dense layer.
+"""
+
+import keras
+
+from tfgen.errors import InputError
+from tfgen.networks import conv
+
+
+def generator(latents, element, hidden=None, width=128):
+    """Transposed convolutions up to the image, then tanh: `[N, latents]` to `[N, H, H, C]`.
+
+    Args:
+        latents: how many numbers a latent has, an int.
+        element: the `Element` of the images.
+        hidden: not used.
+        width: channels of the largest feature map.
+
+    Raises:
+        InputError: the element is no image, or cannot be halved once.
+    """
+    network = conv.generator([latents], _image(element), width, _initial())
+    images = keras.layers.Activation("tanh", dtype="float32")(network.output)
+    return keras.Model(network.input, images, name="generator")
+
+
+def discriminator(element, outputs=1, hidden=None, width=128, norm=conv.batch_norm):
+    """Strided convolutions from the image to `[N, outputs]`, float32; arguments as `generator`."""
+    return conv.discriminator(_image(element), outputs, width, _initial(), norm=norm)
+
+
+def critic(element, hidden=None, width=128):
+    """Scores `[N, 1]`, float32, without normalization and, at the end, without bias."""
+    return conv.discriminator(_image(element), 1, width, _initial(), norm=conv.none, bias=False)
+
+
+def _image(element):
+    if len(element.shape) != 3:
+        raise InputError(f"the networks of DCGAN make images, not rows of {element.shape}")
+    return element.shape
+
+
+def _initial():
+    return keras.initializers.RandomNormal(stddev=0.02)
