@@ -276,7 +276,9 @@ def compare(
 
 @app.command()
 def study(
-    name: Annotated[str, typer.Argument(help="lucic: Are GANs created equal?")],
+    name: Annotated[
+        str, typer.Argument(help="lucic (Are GANs created equal?), or adversarial: all games.")
+    ],
     settings: Annotated[
         list[str] | None, typer.Argument(help="key=value, for all recipes, such as width=16.")
     ] = None,
