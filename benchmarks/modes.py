@@ -49,8 +49,8 @@ SLOW = 4e-4
 NEUTRAL = SHARED | {"network": "neutral", "adam_rate": 2e-3}
 OWN = {
     "gan": {"gan": NEUTRAL, "minimax gan": NEUTRAL | {"loss": "minimax"}},
-    # Of its divergences, "gan" is the plain GAN.
     "dragan": {"dragan": {}, "dragan weight=0.1": {"weight": 0.1}},
+    # Of its divergences, "gan" is the plain GAN.
     "f_gan": {f"f_gan {name}": {"divergence": name} for name in DIVERGENCES if name != "gan"},
     # `Game` plays the first stage only.
     "gogan": {"gogan, first member": {}},

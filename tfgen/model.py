@@ -87,6 +87,7 @@ class GenerativeModel(keras.Model):
         Args:
             terms: `{"objective/term": float32 scalar}` of this step on this replica. What is
                 assigned from them under a strategy must be reduced over the replicas first.
+                What is added to it is logged with the others.
         """
 
     def compile(self, optimizer="adam", seed=0, **kwargs):
