@@ -73,16 +73,16 @@ def table(images):
 
 def rows(samples, columns=16):
     """Rows of images with their names: `{name: float [N, H, W, C]}` -> `PIL.Image`."""
-    images = {name: grid(each[:columns], columns, scale=1) for name, each in samples.items()}
-    wide, high = next(iter(images.values())).size
-    figure = _figure(9.0, 7.0 * len(images) * high / wide)
-    for axes, (name, image) in zip(
-        figure.subplots(len(images), squeeze=False)[:, 0], images.items(), strict=True
-    ):
-        axes.imshow(image, cmap="gray", vmin=0, vmax=255, interpolation="nearest")
-        axes.set(xticks=[], yticks=[])
-        axes.spines[:].set_visible(False)
-        axes.set_ylabel(name, rotation=0, ha="right", va="center")
+    stack = np.concatenate([images[:columns] for images in samples.values()])
+    image = grid(stack, columns, scale=1)
+    figure = _figure(9.0, 6.0 * image.height / image.width + 0.3)
+    axes = figure.add_subplot()
+    axes.imshow(image, cmap="gray", vmin=0, vmax=255, interpolation="nearest")
+    each = (image.height - GAP) / len(samples)
+    axes.set_yticks(GAP + (np.arange(len(samples)) + 0.5) * each, samples)
+    axes.tick_params(length=0)
+    axes.set_xticks([])
+    axes.spines[:].set_visible(False)
     return _image(figure)
 
 

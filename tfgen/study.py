@@ -385,6 +385,6 @@ def _figure(found):
             axes.scatter(values, [place] * len(values), size, colour, alpha=0.8, zorder=2)
     axes.set_yticks(range(len(order)), order)
     axes.set_xscale("log")
-    axes.set_xlabel("Fréchet distance: of the search (gray), of the best from other seeds (blue)")
+    axes.set_xlabel("Fréchet distance: the search (gray), seeds of the best (blue)")
     axes.grid(axis="x", alpha=0.4)
     return figures._image(figure)
