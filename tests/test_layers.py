@@ -13,9 +13,8 @@ from tfgen.layers.maxout import Maxout
 from tfgen.layers.minibatch import MinibatchDiscrimination
 from tfgen.layers.noise import GaussianNoise
 from tfgen.layers.spectral_norm import SpectralConv2D, SpectralDense, power_iteration
-from tfgen.networks import conv
+from tfgen.networks import conv, dcgan
 from tfgen.networks.mlp import mlp
-from zoo.adversarial import dcgan
 
 ROWS = np.random.default_rng(0).normal(size=(12, 7)).astype("float32")
 
@@ -149,7 +148,8 @@ def kernels(network):
 
 def dcgan_kernels():
     image = tf.TensorSpec([16, 16, 1])  # all that is read of an element is its shape
-    return kernels(dcgan.generator(100, image, 32)) + kernels(dcgan.discriminator(image, 32))
+    networks = dcgan.generator(100, image, width=32), dcgan.discriminator(image, width=32)
+    return kernels(networks[0]) + kernels(networks[1])
 
 
 def test_dcgan_starts_from_a_narrow_gaussian():
