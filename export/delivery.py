@@ -9,7 +9,7 @@ from pathlib import Path
 from export import card, lite, lite_variants, onnx, saved_model, serving, verify, web
 from export.errors import DeliveryError, VerificationError
 from export.verify import Report, table
-from tfgen.errors import InputError
+from tfgen.errors import InputError, check_choice
 
 __all__ = [
     "FORMATS",
@@ -75,8 +75,7 @@ def deliver(
         VerificationError: what was written does not answer as the model does.
     """
     _among("formats", formats, FORMATS)
-    if quantize not in QUANTIZE:
-        raise InputError(f"quantize={quantize!r} is not one of {', '.join(QUANTIZE)}")
+    check_choice("quantize", quantize, QUANTIZE)
     if batch and set(formats) - {"saved_model", "lite", "onnx"}:
         raise InputError(f"batch={batch}: serving and web need a free batch, so leave it out")
     chosen = model.endpoints

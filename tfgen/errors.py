@@ -6,3 +6,13 @@ class InputError(ValueError):
 
     The command line prints its text without a traceback and exits with code 2.
     """
+
+
+def check_choice(name, value, known):
+    """Checks that a setting is one of the names that are known.
+
+    Raises:
+        InputError: it is not.
+    """
+    if value not in known:
+        raise InputError(f"{name}={value!r} is not one of {', '.join(known)}")

@@ -2,7 +2,7 @@
 
 import importlib
 
-from tfgen.errors import InputError
+from tfgen.errors import check_choice
 
 PLAYERS = ("neutral", "dcgan")
 
@@ -13,6 +13,5 @@ def players(name):
     Raises:
         InputError: there is none of that name.
     """
-    if name not in PLAYERS:
-        raise InputError(f"network={name!r} is not one of {', '.join(PLAYERS)}")
+    check_choice("network", name, PLAYERS)
     return importlib.import_module(f"tfgen.networks.{name}")

@@ -17,7 +17,7 @@ from typing import NamedTuple
 import keras
 import tensorflow as tf
 
-from tfgen.errors import InputError
+from tfgen.errors import check_choice
 from tfgen.losses import AdversarialLoss
 from tfgen.networks import neutral
 from tfgen.training import Stage
@@ -74,8 +74,7 @@ def recipe(
     Networks, latents, batches and epochs are those of the comparison by Lucic et al. (2018); the
     paper's own for digits are dense, with batches of 4,096.
     """
-    if divergence not in DIVERGENCES:
-        raise InputError(f"divergence={divergence!r} is not one of {', '.join(DIVERGENCES)}")
+    check_choice("divergence", divergence, DIVERGENCES)
     generator = neutral.generator(latent_dim, data.element, hidden, width)
     discriminator = neutral.discriminator(data.element, hidden=hidden, width=width)
     model = GAN(generator, discriminator, data.element, loss(DIVERGENCES[divergence]))

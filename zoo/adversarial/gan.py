@@ -17,7 +17,7 @@ import keras
 
 from tfgen import losses, random
 from tfgen.endpoint import SEEDS, Element, Endpoint
-from tfgen.errors import InputError
+from tfgen.errors import check_choice
 from tfgen.layers.dropout import Dropout
 from tfgen.layers.maxout import Maxout
 from tfgen.model import GenerativeModel, minimize
@@ -141,9 +141,8 @@ def recipe(
     does not say how many epochs; 50 is ours. `network` is `maxout`, or `neutral` for the networks
     on which objectives are compared, with Adam.
     """
-    for name, value, known in (("loss", loss, LOSSES), ("network", network, NETWORKS)):
-        if value not in known:
-            raise InputError(f"{name}={value!r} is not one of {', '.join(known)}")
+    check_choice("loss", loss, LOSSES)
+    check_choice("network", network, NETWORKS)
     if network == "maxout":
         players = (
             generator(latent_dim, data.element, generator_width),

@@ -14,7 +14,7 @@ ICLR 2018, arXiv:1802.05957.
 import keras
 
 from tfgen import losses
-from tfgen.errors import InputError
+from tfgen.errors import InputError, check_choice
 from tfgen.layers.spectral_norm import SpectralConv2D, SpectralDense
 from tfgen.networks import neutral
 from tfgen.networks.conv import batch_norm
@@ -82,9 +82,8 @@ def recipe(
     of 64. `network` is `standard`, the paper's convolutions for sizes that are multiples of 8
     (appendix B.4, table 3), or `neutral`. The number of epochs is ours.
     """
-    for name, value, known in (("loss", loss, LOSSES), ("network", network, NETWORKS)):
-        if value not in known:
-            raise InputError(f"{name}={value!r} is not one of {', '.join(known)}")
+    check_choice("loss", loss, LOSSES)
+    check_choice("network", network, NETWORKS)
     if network == "standard":
         shape = data.element.shape
         if len(shape) != 3 or shape[0] % 8 or shape[1] % 8:

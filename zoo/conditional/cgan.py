@@ -15,7 +15,7 @@ import keras
 
 from tfgen import losses, random
 from tfgen.endpoint import SEEDS, Element, Endpoint, labels
-from tfgen.errors import InputError
+from tfgen.errors import InputError, check_choice
 from tfgen.layers.dropout import Dropout
 from tfgen.layers.maxout import Maxout
 from tfgen.networks import conv
@@ -184,8 +184,7 @@ def recipe(
     get there sooner. Left out: the momentum's rise to 0.7, whose time the paper does not tell. The
     weights start as those of the net without labels in `gan` do; 50 epochs are ours.
     """
-    if network not in ("mlp", "conv"):
-        raise InputError(f"network={network!r} is not one of mlp, conv")
+    check_choice("network", network, ("mlp", "conv"))
     data = data.labelled
     element, classes = data.element, len(data.classes)
     if network == "mlp":

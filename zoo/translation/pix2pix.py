@@ -16,7 +16,7 @@ import tensorflow as tf
 from tfgen import losses, random
 from tfgen.data.pairs import Pairs
 from tfgen.endpoint import SEEDS, Element, Endpoint
-from tfgen.errors import InputError
+from tfgen.errors import InputError, check_choice
 from tfgen.model import GenerativeModel, minimize
 from tfgen.networks.patch import fitting, patch
 from tfgen.networks.unet import depth, unet
@@ -111,8 +111,7 @@ def recipe(
     `jitter`, cropped and mirrored; 1 for none of it. Departure: normalization is by image, equal to
     their batch normalization at batch size 1, so what is served does not depend on its batch.
     """
-    if direction not in ("a2b", "b2a"):
-        raise InputError(f"direction={direction!r} is not one of a2b, b2a")
+    check_choice("direction", direction, ("a2b", "b2a"))
     if not isinstance(data, Pairs) or not data.paired:
         raise InputError(f"pix2pix learns from pairs, but {data.name} has none: try digit_pairs")
     data = (data if direction == "a2b" else data.swapped).jittered(jitter)

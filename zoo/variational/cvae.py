@@ -24,7 +24,7 @@ from tfgen.data.attributes import STROKE, stroke
 from tfgen.data.levels import binarize, from_unit, to_unit
 from tfgen.distributions import bernoulli, diagonal
 from tfgen.endpoint import SEEDS, Element, Endpoint, labels
-from tfgen.errors import InputError
+from tfgen.errors import InputError, check_choice
 from tfgen.model import GenerativeModel, minimize
 from tfgen.networks.mlp import mlp
 from tfgen.training import Stage
@@ -206,8 +206,7 @@ def recipe(
     data, shape = data.labelled, data.element.shape
     if len(shape) != 3:
         raise InputError(f"cvae makes images, but {data.name} has rows of {shape}")
-    if attributes not in ("none", "stroke"):
-        raise InputError(f"attributes={attributes!r} is not one of none, stroke")
+    check_choice("attributes", attributes, ("none", "stroke"))
     measured = Attributes()
     if attributes == "stroke":
         measured = Attributes(STROKE, stroke, data.rows("train")[0])

@@ -16,7 +16,7 @@ from tfgen import random
 from tfgen.data.levels import binarize, dequantize, from_unit, to_unit
 from tfgen.distributions import bernoulli, diagonal, standard
 from tfgen.endpoint import SEEDS, Element, Endpoint
-from tfgen.errors import InputError
+from tfgen.errors import InputError, check_choice
 from tfgen.model import GenerativeModel, minimize
 from tfgen.networks import conv, neutral
 from tfgen.networks.mlp import mlp
@@ -173,12 +173,8 @@ def recipe(
     shape = data.element.shape
     if len(shape) != 3:
         raise InputError(f"vae makes images, but {data.name} has rows of {shape}")
-    for name, value, known in (
-        ("pixels", pixels, tuple(PIXELS)),
-        ("network", network, ("mlp", "conv", "neutral")),
-    ):
-        if value not in known:
-            raise InputError(f"{name}={value!r} is not one of {', '.join(known)}")
+    check_choice("pixels", pixels, PIXELS)
+    check_choice("network", network, ("mlp", "conv", "neutral"))
     model, numbers = PIXELS[pixels]
     outputs = (*shape[:2], numbers * shape[2])
     if network == "mlp":
