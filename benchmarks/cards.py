@@ -19,13 +19,13 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 import export
 import zoo
 from export import card
-from tfgen import training
+from tfgen.runs import training
 
 HEAD = "## Delivered"
 FORMATS = ("saved_model", "lite", "onnx")
 
 
-def told(path, section):
+def class_count(path, section):
     """The text of a card with `section` as its last part but the notes on serving."""
     text = path.read_text()
     old = re.compile(rf"{HEAD}\n.*?(?=^## |\Z)", re.DOTALL | re.MULTILINE)
@@ -52,7 +52,7 @@ def main():
         command += f" --image-size {written['image_size']}" if written["image_size"] else ""
         section = f"{HEAD}\n\n`{command}`, then `tfgen export`:\n\n{card.tables(report)}\n\n"
         path = zoo.locate(name).with_suffix(".md")
-        path.write_text(told(path, section))
+        path.write_text(class_count(path, section))
         print(f"{run}: {path}")
 
 

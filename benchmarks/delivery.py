@@ -34,9 +34,9 @@ from tfgen.quiet import quiet
 
 DIGITS = ("digits", 28)
 MODELS = {
-    "dcgan": ("generate", DIGITS, {"width": 64}),
+    "dcgan": ("decode", DIGITS, {"width": 64}),
     "vae": ("decode", DIGITS, {}),
-    "cgan": ("generate", DIGITS, {"network": "conv", "width": 32}),
+    "cgan": ("decode", DIGITS, {"network": "conv", "width": 32}),
     "cyclegan": ("translate_a_to_b", ("digit_unpaired", 64), {"width": 24, "blocks": 4}),
 }
 NETWORK = {"dcgan": "generator", "vae": "decoder", "cgan": "generator", "cyclegan": "a_to_b"}

@@ -25,8 +25,9 @@ from scipy.optimize import linear_sum_assignment
 from sklearn.cluster import KMeans
 
 import zoo
-from tfgen import figures, load, training
-from tfgen.traverse import traverse
+from tfgen import figures, load
+from tfgen.latents.traversal import traverse
+from tfgen.runs import training
 
 DATA = "mnist"
 

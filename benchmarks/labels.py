@@ -21,13 +21,14 @@ import numpy as np
 from rich.console import Console
 
 import zoo
-from tfgen import figures, load, training
+from tfgen import figures, load
 from tfgen.files import replacing
+from tfgen.runs import training
 
 GIVEN = {
     "cgan": {"network": "conv", "width": 32, "epochs": 8},
     "acgan": {"generator_width": 48, "epochs": 10},
-    "projection_gan": {"width": 32, "times": 1, "learning_rate": 5e-4, "epochs": 5},
+    "projection_gan": {"width": 32, "n_critic": 1, "learning_rate": 5e-4, "epochs": 5},
     "cvae": {"latent_dim": 5, "epochs": 12},
 }
 DATA, SEED = "mnist", 0

@@ -18,8 +18,8 @@ import tensorflow as tf
 from rich.console import Console
 
 import zoo
-from tfgen import training
 from tfgen.metrics import likelihood
+from tfgen.runs import training
 
 GIVEN = {"latent_dim": 50, "hidden": 500, "layers": 2, "epochs": 60}
 

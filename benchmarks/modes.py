@@ -34,10 +34,11 @@ from rich.console import Console
 from rich.table import Table
 
 import zoo
-from tfgen import load, metrics, random, remedies
+from tfgen import load, metrics, random
 from tfgen.data.synthetic import mixture
 from tfgen.errors import InputError
 from tfgen.files import replacing
+from tfgen.objectives import stabilisation
 from zoo.adversarial.f_gan import DIVERGENCES
 from zoo.adversarial.gan import GAN
 
@@ -89,18 +90,18 @@ def changed(function, change, data):
 
 
 def one_sided(model):
-    model.adversarial = remedies.one_sided(model.adversarial)
+    model.adversarial = stabilisation.one_sided(model.adversarial)
     return model
 
 
 def noisy(model):
-    model.adversarial = remedies.noisy(model.adversarial)
+    model.adversarial = stabilisation.noisy(model.adversarial)
     return model
 
 
 def spherical(model):
     draw = model.latents
-    model.latents = lambda seeds: remedies.on_sphere(draw(seeds))
+    model.latents = lambda seeds: stabilisation.on_sphere(draw(seeds))
     return model
 
 
@@ -111,8 +112,8 @@ class InstanceNoise(GAN):
         super().__init__(model.generator, model.discriminator, model.element, model.adversarial)
 
     def blurred(self, points):
-        deviation = remedies.falling(0.5, self.step.value, 2_000)
-        return self.discriminator(remedies.instance_noise(points, deviation))
+        deviation = stabilisation.falling(0.5, self.step.value, 2_000)
+        return self.discriminator(stabilisation.instance_noise(points, deviation))
 
     def discriminator_loss(self, reals):
         fakes = self.sample(random.fresh(reals))
@@ -149,7 +150,7 @@ class Game:
     def __init__(self, make, data):
         self.make, self.data = make, data
         self.stage = self.fresh(0)
-        self.stage.model.steps_per_execution = self.stage.together
+        self.stage.model.steps_per_execution = self.stage.steps_per_execution
         self.draw = tf.function(self.stage.model.sample, autograph=False)
 
     def fresh(self, seed):

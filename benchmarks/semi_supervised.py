@@ -21,8 +21,9 @@ import numpy as np
 from rich.console import Console
 
 import zoo
-from tfgen import load, training
+from tfgen import load
 from tfgen.model import minimize
+from tfgen.runs import training
 from zoo.adversarial.semi_supervised_gan import SemiSupervisedGAN
 
 DATA, LABELLED, BATCH, RATE = "mnist", 100, 100, 3e-3
@@ -49,7 +50,7 @@ def supervised(data, seed, given):
     game = stage.model
     model = Alone(game.generator, game.discriminator, game.element, game.known)
     stage = stage._replace(model=model)
-    stage.compile(seed=seed, steps_per_execution=stage.together)
+    stage.compile(seed=seed, steps_per_execution=stage.steps_per_execution)
     model.fit(
         stage.batches(seed),
         epochs=stage.epochs,

@@ -28,9 +28,9 @@ from rich.console import Console
 from rich.table import Table
 
 import zoo
-from tfgen import figures, training
+from tfgen import figures
 from tfgen.data import load
-from tfgen.looks import side_by_side
+from tfgen.runs import training
 
 DIGITS = {
     "pix2pix": ("digit_pairs", None, {"width": 16, "jitter": 1.0, "batch_size": 16, "epochs": 12}),
@@ -105,7 +105,7 @@ def draw(model, pairs, path):
         if len(model.endpoints) > 1:
             other = next(key for key in model.endpoints if key != name)
             columns.append(translated(model, other, columns[1]))
-        figures.save(side_by_side([*columns, truth]), path / f"{name}.png")
+        figures.save(figures.columns([*columns, truth]), path / f"{name}.png")
 
 
 def main():

@@ -2,13 +2,13 @@
 
 It needs no Keras where it runs: each endpoint is a signature of the same name, of free batch, that
 takes and gives tensors by the names of their elements; and one with files for tensors, where there
-are pictures (`export.pictures`). What a signature cannot take it refuses, and says why.
+are pictures (`export.image_bytes`). What a signature cannot take it refuses, and says why.
 """
 
 import keras
 import tensorflow as tf
 
-from export.pictures import with_files
+from export.image_bytes import with_files
 from tfgen.endpoint import SEEDS
 from tfgen.quiet import quiet
 

@@ -17,7 +17,7 @@ import tensorflow as tf
 
 from export.errors import DeliveryError, VerificationError, reason
 from export.examples import examples
-from export.pictures import encode, is_picture, with_files
+from export.image_bytes import encode, is_picture, with_files
 from export.verify import session
 
 VERSION = 1

@@ -16,7 +16,7 @@ import tensorflow as tf
 from ai_edge_litert.interpreter import Interpreter
 from rich.table import Table
 
-from export import pictures
+from export import image_bytes
 from export.errors import VerificationError
 from export.examples import examples
 from export.saved_model import trace
@@ -223,23 +223,23 @@ def _compare(format, run, endpoints, inputs, truth, tolerance=TOLERANCE, measure
 def _compare_files(run, endpoints, inputs, keras):
     """Runs the signatures that take and give files, against `keras` on the same 8-bit pictures."""
     rows = []
-    for name, with_file in pictures.with_files(endpoints).items():
+    for name, with_file in image_bytes.with_files(endpoints).items():
         plain = endpoints[name.removesuffix("_bytes")]
         tensors, files = {}, {}
         for element, file in zip(plain.inputs, with_file.inputs, strict=True):
             value = inputs[name.removesuffix("_bytes")][element.name]
-            if pictures.is_picture(element):
+            if image_bytes.is_picture(element):
                 value = levels.from_levels(levels.to_levels(value)).numpy()
             tensors[element.name] = value
-            picture = pictures.is_picture(element)
-            files[file.name] = pictures.encode(value).numpy() if picture else value
+            picture = image_bytes.is_picture(element)
+            files[file.name] = image_bytes.encode(value).numpy() if picture else value
         truth = keras(name.removesuffix("_bytes"), tensors)
         with _as_verification_error(f"saved_model: endpoint {name!r} does not run"):
             answers = run(name, files)
             for element, file in zip(plain.outputs, with_file.outputs, strict=True):
-                if not pictures.is_picture(element):
+                if not image_bytes.is_picture(element):
                     continue  # the same as without files, but of pictures of 8 bits
-                value = pictures.decode(answers[file.name], element.shape).numpy()
+                value = image_bytes.decode(answers[file.name], element.shape).numpy()
                 expected = levels.from_levels(levels.to_levels(truth[element.name])).numpy()
                 difference = float(abs(value - expected).max())
                 row = Row("saved_model", name, file.name, difference, 127.5 * difference, ONE_LEVEL)

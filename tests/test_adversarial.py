@@ -11,12 +11,12 @@ import tensorflow as tf
 from scipy import stats
 
 import zoo
-from tfgen import losses
 from tfgen.data import load
 from tfgen.endpoint import Element
 from tfgen.errors import InputError
 from tfgen.networks import neutral
 from tfgen.networks.mlp import mlp
+from tfgen.objectives import losses
 from zoo.adversarial import began, f_gan, fisher_gan, wgan, wgan_gp
 from zoo.adversarial.gan import GAN
 
@@ -207,7 +207,7 @@ def test_all_weights_of_the_critic_are_clipped_and_no_others():
 def test_a_penalized_critic_with_batch_normalization_is_refused(name):
     model = next(stages(name)).model
     normalized = neutral.discriminator(model.element, hidden=16, width=8)
-    rest = {"times": 1} if name == "wgan_gp" else {}
+    rest = {"n_critic": 1} if name == "wgan_gp" else {}
     with pytest.raises(InputError, match="the critic has batch normalization"):
         type(model)(model.generator, normalized, model.element, weight=10.0, **rest)
 

@@ -9,13 +9,14 @@ import tensorflow as tf
 
 import zoo
 from tests.conftest import mirrored
-from tfgen import random, training
+from tfgen import random
 from tfgen.data import load
 from tfgen.data.attributes import stroke
 from tfgen.data.levels import binarize
 from tfgen.errors import InputError
+from tfgen.latents.traversal import codes, traverse
 from tfgen.layers.conditional_norm import ConditionalBatchNorm
-from tfgen.traverse import codes, traverse
+from tfgen.runs import training
 
 SMALL = {
     "latent_dim": 4,
@@ -53,7 +54,7 @@ def test_the_generator_sees_the_label(name, given):
         for table in (v for v in model.generator.trainable_variables if v.name == "scales"):
             table.assign(np.random.default_rng(0).uniform(0.5, 1.5, table.shape))
     latents = model.latents(tf.zeros([10], tf.int32))  # the same ten times
-    images = model.generate(latents, tf.range(10)).numpy().reshape(10, -1)
+    images = model.decode(latents, tf.range(10)).numpy().reshape(10, -1)
     apart = np.abs(images[:, None] - images).max(axis=2) + np.eye(10)
     assert apart.min() > 1e-5
 
@@ -162,7 +163,7 @@ def test_the_label_enters_the_discriminator_by_an_inner_product():
     alone = features.numpy() @ np.array(judge.get_layer("w").kernel)
     expected = (vectors * features.numpy()).sum(axis=1) + alone[:, 0]
     np.testing.assert_allclose(judge([images, labels])[:, 0], expected, atol=1e-5)
-    assert model.objectives["discriminator"].times == 5
+    assert model.objectives["discriminator"].updates == 5
 
 
 # Conditional batch normalization
@@ -365,7 +366,7 @@ def test_latents_run_through_their_prior_and_labels_stay():
     assert code.values[[0, 9], 0] == pytest.approx([0.02, 0.98], abs=0.02)  # of U(0, 1)
     latents = model.latents(tf.range(12)).numpy()
     latents[:, 1] = code.values[0, 0]
-    expected = model.generate(tf.constant(latents), tf.range(12) % 10)
+    expected = model.decode(tf.constant(latents), tf.range(12) % 10)
     np.testing.assert_allclose(images[:, 0], expected, atol=1e-5)
     with pytest.raises(InputError, match=r"code 4: there are 0 to 3: 0 \(latent 0\)"):
         traverse(model, 4)

@@ -11,7 +11,7 @@ import tensorflow as tf
 from PIL import Image
 
 from tests.conftest import mirrored
-from tfgen.data import levels, load, names, pictures, sets, synthetic
+from tfgen.data import image_files, levels, load, names, sets, synthetic
 from tfgen.data.data import Data, in_memory, shuffled
 from tfgen.errors import InputError
 
@@ -160,7 +160,7 @@ def test_resized(digits):
 def test_resizing_does_not_alias():
     stripes = np.zeros([1, 64, 64, 1], "uint8")
     stripes[:, :, ::2] = 255
-    small = pictures.fit_all(stripes, 8)
+    small = image_files.fit_all(stripes, 8)
     np.testing.assert_allclose(small, 127.5, atol=8)
 
 
@@ -170,7 +170,7 @@ def test_points_have_no_size():
 
 
 def test_what_is_larger_than_memory_is_told(digits, monkeypatch):
-    monkeypatch.setattr(pictures, "memory", lambda: 2**31)
+    monkeypatch.setattr(image_files, "memory", lambda: 2**31)
     with pytest.raises(InputError, match=r"7\.0 GiB at 2048x2048.*0\.5 GiB.*image_size"):
         digits.resized(2048)
 
@@ -272,7 +272,7 @@ def test_formats(tmp_path):
     (tmp_path / "notes.txt").write_text("no image")
     (tmp_path / ".thumbs").mkdir()
     png(tmp_path / ".thumbs" / "x.png", colour)
-    splits, classes = pictures.read_folder(tmp_path)
+    splits, classes = image_files.read_folder(tmp_path)
     images, labels = splits["train"]
     assert images.shape == (6, 8, 8, 3)
     assert labels is None
@@ -284,7 +284,7 @@ def test_sixteen_bits_are_scaled(tmp_path):
     values = (np.arange(64).reshape(8, 8) * 1040).astype("uint16")
     png(tmp_path / "deep.png", values)
     assert Image.open(tmp_path / "deep.png").mode.startswith("I")
-    decoded = pictures.decode(tmp_path / "deep.png")
+    decoded = image_files.decode(tmp_path / "deep.png")
     np.testing.assert_array_equal(decoded[..., 0], np.rint(values / 257))
     np.testing.assert_array_equal(decoded[..., 0], decoded[..., 2])
 
@@ -295,28 +295,28 @@ def test_palettes(tmp_path):
     picture.save(tmp_path / "plain.png")
     red, blue = [255, 0, 0], [0, 0, 255]
     expected = np.array([[red, blue], [blue, red]])
-    np.testing.assert_array_equal(pictures.decode(tmp_path / "plain.png"), expected)
+    np.testing.assert_array_equal(image_files.decode(tmp_path / "plain.png"), expected)
     picture.save(tmp_path / "clear.png", transparency=1)
     expected[expected[..., 2] == 255] = 255
-    np.testing.assert_array_equal(pictures.decode(tmp_path / "clear.png"), expected)
+    np.testing.assert_array_equal(image_files.decode(tmp_path / "clear.png"), expected)
 
 
 def test_what_is_transparent_is_white(tmp_path):
     png(tmp_path / "rgba.png", np.array([[[255, 0, 0, 255], [255, 0, 0, 0]]], "uint8"))
-    decoded = pictures.decode(tmp_path / "rgba.png")
+    decoded = image_files.decode(tmp_path / "rgba.png")
     np.testing.assert_array_equal(decoded, [[[255, 0, 0], [255, 255, 255]]])
     png(tmp_path / "la.png", np.array([[[0, 255], [0, 0], [0, 128]]], "uint8"), "LA")
-    decoded = pictures.decode(tmp_path / "la.png")
+    decoded = image_files.decode(tmp_path / "la.png")
     np.testing.assert_array_equal(decoded[0, :, 0], [0, 255, 127])
 
 
 def test_one_bit_and_exif(tmp_path):
     Image.fromarray(np.array([[0, 1]], "uint8") * 255).convert("1").save(tmp_path / "bit.png")
-    np.testing.assert_array_equal(pictures.decode(tmp_path / "bit.png")[0, :, 0], [0, 255])
+    np.testing.assert_array_equal(image_files.decode(tmp_path / "bit.png")[0, :, 0], [0, 255])
     exif = Image.Exif()
     exif[0x0112] = 6  # lies on its side
     Image.fromarray(flat(0, (4, 8))).save(tmp_path / "turned.jpg", exif=exif)
-    assert pictures.decode(tmp_path / "turned.jpg").shape == (8, 4, 3)
+    assert image_files.decode(tmp_path / "turned.jpg").shape == (8, 4, 3)
 
 
 def test_gray_folders_have_one_channel(tmp_path):
@@ -406,7 +406,7 @@ def test_unusable_folders(tmp_path):
 
 
 def test_a_folder_larger_than_memory(tmp_path, monkeypatch):
-    monkeypatch.setattr(pictures, "memory", lambda: 8 * 8 * 3 * 2 * 2)
+    monkeypatch.setattr(image_files, "memory", lambda: 8 * 8 * 3 * 2 * 2)
     for i in range(3):
         png(tmp_path / f"{i}.png", flat(i))
     with pytest.raises(InputError, match="image_size"):

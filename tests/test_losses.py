@@ -7,7 +7,7 @@ import pytest
 import tensorflow as tf
 from scipy import stats
 
-from tfgen.losses import (
+from tfgen.objectives.losses import (
     boundary_seeking,
     hinge,
     least_squares,

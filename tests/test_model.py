@@ -26,16 +26,16 @@ def dense(inputs, *units, norm=False):
 class Game(GenerativeModel):
     """A least-squares GAN on points of the plane, with noise in both players."""
 
-    def __init__(self, times=1, norm=False):
+    def __init__(self, updates=1, norm=False):
         super().__init__()
         self.generator = dense(2, 8, 2, norm=norm)
         self.critic = dense(2, 8, 1, norm=norm)
-        self.times, self.seen = times, []
+        self.updates_of_critic, self.seen = updates, []
 
     @property
     def objectives(self):
         return {
-            "critic": minimize(self.critic_loss, self.critic, times=self.times),
+            "critic": minimize(self.critic_loss, self.critic, updates=self.updates_of_critic),
             "generator": minimize(self.generator_loss, self.generator),
         }
 
@@ -85,7 +85,7 @@ def trained(model, optimizer, data=None, epochs=1, **compiled):
 
 
 def test_objectives_in_order_with_fresh_parts():
-    model = Game(times=5)
+    model = Game(updates=5)
     model.compile("sgd", run_eagerly=True)
     model.train_on_batch(POINTS[:40])
     assert model.seen == [("critic", 8)] * 5 + [("generator", 8)]
@@ -145,11 +145,11 @@ def test_the_forward_pass_stays_natural():
     assert np.allclose(model.predict(POINTS[:5], verbose=0), expected, atol=1e-6)
 
 
-@pytest.mark.parametrize("times", [1, 5])
-def test_two_replicas_equal_one(times):
+@pytest.mark.parametrize("updates", [1, 5])
+def test_two_replicas_equal_one(updates):
     def run():
         keras.utils.set_random_seed(1)
-        return trained(Game(times, norm=True), keras.optimizers.SGD(0.1), batches(60))
+        return trained(Game(updates, norm=True), keras.optimizers.SGD(0.1), batches(60))
 
     one, history = run()
     with mirrored().scope():
@@ -349,7 +349,7 @@ class Scores(GenerativeModel):
 
     @property
     def objectives(self):
-        return {"critic": minimize(self.critic_loss, self.critic, times=4)}
+        return {"critic": minimize(self.critic_loss, self.critic, updates=4)}
 
     def critic_loss(self, images):
         return tf.reduce_mean(self.critic(0.1 * images)) - tf.reduce_mean(self.critic(images))

@@ -5,10 +5,10 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tfgen import penalties
 from tfgen.errors import InputError
 from tfgen.networks import neutral
 from tfgen.networks.mlp import mlp
+from tfgen.objectives import penalties
 
 ROWS = 20_000
 

@@ -24,7 +24,7 @@ import tensorflow as tf
 from PIL import Image
 
 import export
-from export import pictures, server, serving, verify
+from export import image_bytes, server, serving, verify
 from export.client import Client, ServingError
 from export.errors import reason
 from tfgen import random
@@ -412,7 +412,7 @@ def test_what_is_no_kit_is_told(tmp_path):
 def test_ten_thousand_random_requests(kit, model):
     """Each gets an answer of as many rows or an error that says something, and nothing breaks."""
     rng = np.random.default_rng(0)
-    everything = model.endpoints | pictures.with_files(model.endpoints)
+    everything = model.endpoints | image_bytes.with_files(model.endpoints)
     file = tf.io.encode_png(np.zeros([8, 8, 1], "uint8")).numpy()
     files = [file, tf.io.encode_png(np.zeros([3, 3, 3], "uint8")).numpy(), b"", file[:-20]]
 

@@ -6,8 +6,9 @@ import math
 import pytest
 
 import zoo
-from tfgen import study, training
 from tfgen.errors import InputError
+from tfgen.reports import study
+from tfgen.runs import training
 
 ARGUMENTS = {"models": ["vae"], "steps": 12, "trials": 2, "seeds": 2, "count": 100}
 GIVEN = {"width": 4, "hidden": 8, "latent_dim": 2, "batch_size": 32}

@@ -16,11 +16,11 @@ import pytest
 import tensorflow as tf
 
 import zoo
-from tfgen import checkpoints, training
-from tfgen.checkpoints import Diverged
 from tfgen.data import load
 from tfgen.errors import InputError
-from tfgen.training import Recipe, Setup, Stage
+from tfgen.runs import checkpoints, training
+from tfgen.runs.checkpoints import Diverged
+from tfgen.runs.training import Recipe, Setup, Stage
 
 ROOT = pathlib.Path(__file__).parents[1]
 SMALL = {"hidden": 32, "latent_dim": 4, "epochs": 3, "batch_size": 100}
@@ -129,7 +129,7 @@ def test_a_run_leaves_what_it_promises(tmp_path):
 
 
 def test_each_stage_keeps_its_pictures_and_terms(tmp_path):
-    given = {"latent_dim": 4, "times": 1, "members": 3, "epochs": 1, "batch_size": 10_000}
+    given = {"latent_dim": 4, "n_critic": 1, "members": 3, "epochs": 1, "batch_size": 10_000}
     training.train(zoo.find("gogan"), tmp_path, given, training.Setup("ring"), verbose=0)
     for place in (tmp_path, tmp_path / "stage_1", tmp_path / "stage_2"):
         header, _ = (place / "history.csv").read_text().splitlines()

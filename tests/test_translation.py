@@ -11,21 +11,21 @@ from PIL import Image
 import export
 import zoo
 from export import verify
-from tfgen import checkpoints, random
+from tfgen import figures, random
 from tfgen.data import load
 from tfgen.endpoint import Element, Endpoint
 from tfgen.errors import InputError
+from tfgen.latents.translation import translate
 from tfgen.layers.instance_norm import instance_norm
 from tfgen.layers.reflection import ReflectionPadding
 from tfgen.layers.seeded_dropout import SeededDropout
-from tfgen.looks import side_by_side
-from tfgen.losses import least_squares
 from tfgen.networks.patch import fitting, patch, receptive_field
 from tfgen.networks.resnet import translator
 from tfgen.networks.unet import depth, unet
-from tfgen.pool import ImagePool
-from tfgen.schedules import ConstantThenLinear
-from tfgen.translate import translate
+from tfgen.objectives.image_pool import ImagePool
+from tfgen.objectives.losses import least_squares
+from tfgen.runs import checkpoints
+from tfgen.runs.schedules import ConstantThenLinear
 from zoo.translation.cyclegan import CycleGAN
 from zoo.translation.pix2pix import Pix2Pix
 
@@ -367,9 +367,9 @@ def test_the_noise_of_pix2pix_is_the_seed():
 def test_a_look_has_a_column_each():
     for name, columns in (("pix2pix", 3), ("cyclegan", 6)):
         stage = small(name)
-        shown = stage.model.look(stage.data.rows("test", 4))
+        shown = stage.model.preview(stage.data.rows("test", 4))
         assert len(shown) == columns and {tuple(c.shape) for c in shown} == {(4, 16, 16, 3)}
-        picture = side_by_side([np.array(c) for c in shown])
+        picture = figures.columns([np.array(c) for c in shown])
         assert picture.width / picture.height == pytest.approx(columns / 4, rel=0.1)
 
 

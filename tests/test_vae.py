@@ -10,9 +10,9 @@ from scipy import stats
 import zoo
 from tfgen import random
 from tfgen.data import load
-from tfgen.distributions import diagonal, standard
 from tfgen.endpoint import Element
 from tfgen.errors import InputError
+from tfgen.objectives.distributions import diagonal, standard
 from zoo.variational.vae import VAE
 
 tfd = tfp.distributions

@@ -37,7 +37,7 @@ class Everything(Model):
         return {
             "sample": Endpoint(self.sample, (SEEDS, classes), (IMAGES,)),
             "latents": Endpoint(self.latents, (SEEDS,), (LATENTS,)),
-            "generate": Endpoint(self.generate, (LATENTS, classes), (IMAGES,)),
+            "decode": Endpoint(self.decode, (LATENTS, classes), (IMAGES,)),
             "translate_a_to_b": Endpoint(self.translator, (PHOTOS,), (PHOTOS,)),
             "translate_b_to_a": Endpoint(lambda images: -images, (PHOTOS,), (PHOTOS,)),
         }
@@ -45,11 +45,11 @@ class Everything(Model):
     def latents(self, seeds):
         return random.normal(seeds, LATENTS.shape)
 
-    def generate(self, latents, labels):
+    def decode(self, latents, labels):
         return self.generator(latents + 2.0 * tf.one_hot(labels, LATENTS.shape[0]))
 
     def sample(self, seeds, labels):
-        return self.generate(self.latents(seeds), labels)
+        return self.decode(self.latents(seeds), labels)
 
 
 def translator():
@@ -203,7 +203,7 @@ def test_class_buttons_choose_the_class(page, model):
 def test_sliders_and_the_map_move_the_latents(page, model):
     start = page.pixels("#picture")
     latents = model.latents(tf.constant([0])).numpy()
-    assert off(start, levels(model.generate(latents, tf.constant([0])))) <= 1
+    assert off(start, levels(model.decode(latents, tf.constant([0])))) <= 1
     assert page.run("return document.querySelectorAll('[data-code]').length") == LATENTS.shape[0]
     script = """const slider = document.querySelector('[data-code="3"]'); slider.value = 1.5;
         slider.dispatchEvent(new Event('input'));"""
@@ -211,7 +211,7 @@ def test_sliders_and_the_map_move_the_latents(page, model):
     moved = page.changed("#picture", start)
     latents[0, 3] = page.run("return Number(document.querySelector('[data-code=\"3\"]').value)")
     assert abs(latents[0, 3] - 1.5) < 0.01
-    assert off(moved, levels(model.generate(latents, tf.constant([0])))) <= 2  # a slider has steps
+    assert off(moved, levels(model.decode(latents, tf.constant([0])))) <= 2  # a slider has steps
 
     pad = page.driver.find_element("id", "pad")
     actions = webdriver.ActionChains(page.driver)

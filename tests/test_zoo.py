@@ -11,11 +11,11 @@ import tensorflow as tf
 
 import export
 import zoo
-from export import examples, onnx, pictures, serving, web
+from export import examples, image_bytes, onnx, serving, web
 from tests.conftest import mirrored
-from tfgen import checkpoints
 from tfgen.data import load
-from tfgen.training import Recipe
+from tfgen.runs import checkpoints
+from tfgen.runs.training import Recipe
 from zoo import template
 
 # Small enough for a test: whatever a recipe calls by these names.
@@ -161,7 +161,7 @@ def test_endpoints_and_deliveries_agree(trained, tmp_path):
     rows = {(row.format, row.endpoint) for row in report.rows}
     compared = {"saved_model", "lite", "onnx"} & set(formats)  # the others hold copies of them
     expected = {(f, e) for f in compared for e in stage.model.endpoints}
-    files = {("saved_model", name) for name in pictures.with_files(stage.model.endpoints)}
+    files = {("saved_model", name) for name in image_bytes.with_files(stage.model.endpoints)}
     assert expected <= rows <= expected | files
     for endpoint in stage.model.endpoints.values():
         inputs = examples.examples(endpoint, None, 5)

@@ -71,6 +71,11 @@ def table(images):
     return grid(images.reshape(-1, *images.shape[2:]), columns=images.shape[1])
 
 
+def columns(images):
+    """A `table` whose columns are given: each float `[N, H, W, C]`, of one shape."""
+    return table(np.stack(images, axis=1))
+
+
 def rows(samples, columns=16):
     """Rows of images with their names: `{name: float [N, H, W, C]}` -> `PIL.Image`."""
     stack = np.concatenate([images[:columns] for images in samples.values()])

@@ -10,28 +10,28 @@ from tfgen import random
 
 
 class Objective(NamedTuple):
-    """A loss, the networks that it trains, and how many times a step."""
+    """A loss, the networks that it trains, and how many updates a step."""
 
     loss: Callable
     networks: tuple
-    times: int = 1
+    updates: int = 1
 
     @property
     def variables(self):
         return [v for network in self.networks for v in network.trainable_variables]
 
 
-def minimize(loss, *networks, times=1):
+def minimize(loss, *networks, updates=1):
     """Asks for a small `loss(batch)` of `networks`, and of no others.
 
     Args:
         loss: takes a batch as the data set gives it; returns a scalar, or a dict of named scalars,
             each the mean over the batch. Their sum is minimized and each is logged.
         networks: what is moved: Keras models or layers, already built.
-        times: updates a step, each on a fresh part of the batch. A batch is cut into as many equal
-            parts as the largest `times` of the model; an objective with fewer sees the first.
+        updates: how many a step, each on a fresh part of the batch. A batch is cut into as many
+            equal parts as the largest `updates`; an objective with fewer sees the first.
     """
-    return Objective(loss, networks, times)
+    return Objective(loss, networks, updates)
 
 
 def lazily(every, step, penalty):
@@ -67,9 +67,9 @@ class GenerativeModel(keras.Model):
         )
         self.optimizers, self.means, self._seed = {}, {}, 0
         self._evaluated = keras.metrics.Sum("evaluated")  # batches, for noise that is fresh
-        self._play = _Play(name="play", dtype="float32", autocast=False)
+        self._losses = _Losses(name="losses", dtype="float32", autocast=False)
         # Its networks are, from their `keras.Input`; else Keras would call it with a batch of data.
-        self.built = self._play.built = True
+        self.built = self._losses.built = True
 
     @property
     def objectives(self):
@@ -122,10 +122,10 @@ class GenerativeModel(keras.Model):
 
     def train_step(self, batch):
         objectives, terms = self.objectives, {}
-        parts = split(given(batch), self.parts)
+        parts = split(without_missing(batch), self.updates_per_step)
         with random.place(self._seed, self.step.value):
             for name, objective in objectives.items():
-                for part in parts[: objective.times]:
+                for part in parts[: objective.updates]:
                     values = self._update(objective, part, self.optimizers[name])
                 terms |= {f"{name}/{term}": value for term, value in values.items()}
         self.after_step(terms)
@@ -136,15 +136,15 @@ class GenerativeModel(keras.Model):
         terms, turn = {}, tf.cast(self._evaluated.result(), tf.int32)
         with random.place(self._seed, turn, testing=True):
             for name, objective in self.objectives.items():
-                values = self._terms(objective, given(batch), training=False)
+                values = self._terms(objective, without_missing(batch), training=False)
                 terms |= {f"{name}/{term}": value for term, value in values.items()}
         self._evaluated.update_state(1)
         return self._log(terms)
 
     @property
-    def parts(self):
-        """How many parts of a batch one step takes: the largest `times` of the objectives."""
-        return max(objective.times for objective in self.objectives.values())
+    def updates_per_step(self):
+        """How many parts of a batch one step takes: the largest `updates` of the objectives."""
+        return max(objective.updates for objective in self.objectives.values())
 
     def _update(self, objective, batch, optimizer):
         variables = objective.variables
@@ -162,7 +162,7 @@ class GenerativeModel(keras.Model):
         return terms
 
     def _terms(self, objective, batch, training):
-        values = self._play(batch, loss=objective.loss, training=training)
+        values = self._losses(batch, loss=objective.loss, training=training)
         values = values if isinstance(values, dict) else {"loss": values}
         values = {term: tf.cast(value, tf.float32) for term, value in values.items()}
         penalties = [p for network in objective.networks for p in network.losses]
@@ -248,14 +248,14 @@ class JointOptimizer(keras.optimizers.Optimizer):
                 )
 
 
-class _Play(keras.layers.Layer):
+class _Losses(keras.layers.Layer):
     """Runs a loss as a Keras call, so that `training` reaches every network in it."""
 
     def call(self, batch, loss, training=False):
         return loss(batch)
 
 
-def given(batch):
+def without_missing(batch):
     """A batch without what `train_on_batch(x)` fills in: `(x, None, None)` is `x`."""
     if not isinstance(batch, tuple):
         return batch

@@ -44,7 +44,7 @@ def threefry(key, counter):
 class _Here(threading.local):
     """Where training is. Local to a thread, because each replica is traced in its own."""
 
-    seed, step, calls, training = 0, 0, 0, False
+    seed, step, calls, in_step = 0, 0, 0, False
 
 
 _here = _Here()
@@ -61,7 +61,7 @@ def place(seed, step, testing=False):
     """
     before = vars(_here).copy()
     _here.seed, _here.step, _here.calls = seed, step, 512 if testing else 0
-    _here.training = True
+    _here.in_step = True
     try:
         yield
     finally:
@@ -119,7 +119,7 @@ def uniform(seeds, shape, stream=0):
 
     `seeds` and `stream` as in `bits`.
     """
-    draw = _fused if _here.training else _uniform
+    draw = _fused if _here.in_step else _uniform
     return tf.reshape(draw(seeds, math.prod(shape), tf.convert_to_tensor(stream)), [-1, *shape])
 
 

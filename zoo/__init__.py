@@ -53,9 +53,9 @@ def locate(name):
 
 
 def find(name):
-    """The `tfgen.training.Recipe` of a model; raises as `locate` does."""
+    """The `tfgen.runs.training.Recipe` of a model; raises as `locate` does."""
     family = locate(name).parent.name
 
-    from tfgen.training import Recipe
+    from tfgen.runs.training import Recipe
 
     return Recipe(name, importlib.import_module(f"zoo.{family}.{name}").recipe)

@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 import tensorflow as tf
 
-from tfgen.data import levels, pictures
+from tfgen.data import image_files, levels
 from tfgen.endpoint import Element
 from tfgen.errors import InputError
 
@@ -84,11 +84,11 @@ class Data:
         shape = (size, size, self.element.shape[-1])
         if shape == self.element.shape:
             return self
-        pictures.check_memory(
+        image_files.check_memory(
             self.name, sum(len(split.rows) for split in self.splits.values()), shape
         )
         splits = {
-            name: in_memory(pictures.fit_all(split.rows.numpy(), size), split.labels)
+            name: in_memory(image_files.fit_all(split.rows.numpy(), size), split.labels)
             for name, split in self.splits.items()
         }
         return dataclasses.replace(self, splits=splits)

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from tfgen.data import pictures
+from tfgen.data import image_files
 from tfgen.data.data import hold_out, in_memory
 from tfgen.data.pairs import Pairs
 from tfgen.errors import InputError
@@ -92,10 +92,10 @@ def _files(folder):
     found = [
         file
         for file in sorted(folder.iterdir())
-        if file.suffix.lower() in pictures.SUFFIXES and not file.name.startswith(".")
+        if file.suffix.lower() in image_files.SUFFIXES and not file.name.startswith(".")
     ]
     if not found:
-        raise InputError(f"{str(folder)!r} has no image ({', '.join(pictures.SUFFIXES)}).")
+        raise InputError(f"{str(folder)!r} has no image ({', '.join(image_files.SUFFIXES)}).")
     return found
 
 
@@ -136,7 +136,7 @@ def _read(name, files, size, first=None, halves=False, partners=None):
         try:
             with Image.open(file) as picture:
                 gray = picture.mode in ("1", "L", "LA") or picture.mode.startswith("I")
-            image = pictures.decode(file)[..., : 1 if gray else 3]
+            image = image_files.decode(file)[..., : 1 if gray else 3]
         except Exception as error:  # a decoder may raise anything, given bytes from anywhere
             raise InputError(f"{str(file)!r} cannot be read as an image: {error}") from None
         height, width = image.shape[:2]
@@ -154,7 +154,7 @@ def _read(name, files, size, first=None, halves=False, partners=None):
                 "images into the folders A and B."
             )
         parts = np.split(image, 2, axis=1) if halves else [image]
-        return [part if size is None else pictures.fit(part, size) for part in parts]
+        return [part if size is None else image_files.fit(part, size) for part in parts]
 
     stored = None
     with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
@@ -164,7 +164,7 @@ def _read(name, files, size, first=None, halves=False, partners=None):
             first = first or (file, parts[0].shape)
             _agree(file, parts[0].shape, *first)
             if stored is None:
-                pictures.check_memory(name, len(files) * len(parts), parts[0].shape)
+                image_files.check_memory(name, len(files) * len(parts), parts[0].shape)
                 stored = [np.empty([len(files), *part.shape], "uint8") for part in parts]
             for array, part in zip(stored, parts, strict=True):
                 array[i] = part

@@ -226,7 +226,7 @@ def _spread(size, count):
     return np.arange(count) * size // count
 
 
-def together(name, a, b):
+def combine(name, a, b):
     """`unpaired:A_NAME,B_NAME`: two sets of images as domains.
 
     Raises:

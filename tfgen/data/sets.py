@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
-from tfgen.data import names, pair_files, pairs, pictures, renderings, synthetic
+from tfgen.data import image_files, names, pair_files, pairs, renderings, synthetic
 from tfgen.data.data import Data, hold_out, in_memory
 from tfgen.errors import InputError
 
@@ -20,7 +20,7 @@ def load(name, image_size=None):
 
     Args:
         name: one of `tfgen.data.names.names()`; "folder:PATH" for a folder of images (its layouts:
-            `pictures.read_folder`), "tfds:NAME" for any set of images in TensorFlow Datasets,
+            `image_files.read_folder`), "tfds:NAME" for any set of images in TensorFlow Datasets,
             "pairs:PATH" and "unpaired:PATH" for two domains (layouts: `pair_files.read_pairs`,
             `pair_files.read_unpaired`), "unpaired:NAME,NAME" for two sets as domains. A set that is
             not on disk is downloaded to TFDS_DATA_DIR.
@@ -71,7 +71,7 @@ def _digits():
 
 
 def _folder(name, path, image_size):
-    splits, classes = pictures.read_folder(path, image_size)
+    splits, classes = image_files.read_folder(path, image_size)
     if "test" in splits:
         return Data(name, {key: in_memory(*split) for key, split in splits.items()}, classes)
     if len(splits["train"][0]) < 2:
@@ -84,7 +84,7 @@ def _unpaired(name, rest, image_size):
     if not comma or Path(rest).expanduser().is_dir():
         return pair_files.read_unpaired(name, rest, image_size)
     a, b = (load(part.strip(), image_size) for part in (first, second))
-    return pairs.together(name, a, b)
+    return pairs.combine(name, a, b)
 
 
 def _tfds(name, set_name, image_size):
@@ -108,7 +108,7 @@ def _tfds(name, set_name, image_size):
         raise InputError(f"{set_name!r} has no split train, but {', '.join(stored)}.")
     wanted = ["train", *[split for split in ("test", "validation") if split in stored][:1]]
     shape = (image_size, image_size, shape[-1]) if image_size else shape
-    pictures.check_memory(name, sum(stored[split].num_examples for split in wanted), shape)
+    image_files.check_memory(name, sum(stored[split].num_examples for split in wanted), shape)
     parts = [_read(builder, split, image, label, shape) for split in wanted]
     if len(parts) == 1:
         splits = hold_out(*parts[0])
@@ -121,7 +121,7 @@ def _tfds_domains(name, builder, image, size):
     """`Pairs` from the splits trainA, trainB, testA and testB."""
     shape = (size, size, builder.info.features[image].shape[-1])
     stored = {split: info.num_examples for split, info in builder.info.splits.items()}
-    pictures.check_memory(name, sum(stored.values()), shape)
+    image_files.check_memory(name, sum(stored.values()), shape)
     splits = {
         split: tuple(
             in_memory(_read(builder, split + side, image, None, shape)[0]) for side in "AB"
@@ -195,7 +195,7 @@ def _read(builder, split, image, label, shape):
     def row(features):
         rows = features[image]
         if resize:
-            rows = tf.numpy_function(lambda x: pictures.fit(x, shape[0]), [rows], tf.uint8)
+            rows = tf.numpy_function(lambda x: image_files.fit(x, shape[0]), [rows], tf.uint8)
         return tf.ensure_shape(rows, shape), features[label] if label else 0
 
     # Files and their order as stored: the rows are the same on each machine.

@@ -28,7 +28,7 @@ def heights(size):
     return tuple(sizes)
 
 
-def fresh(initializer):
+def reseeded(initializer):
     """A copy with a seed of its own: Keras' initializers give the same numbers at each call."""
     return keras.initializers.get(initializer).clone()
 
@@ -61,17 +61,17 @@ def generator(inputs, image, width, initializer="glorot_uniform", name="generato
     channels = [width * 2**i for i in reversed(range(len(sizes) - 1))]
     x = entry = keras.Input(inputs)
     x = keras.layers.Dense(
-        sizes[0] ** 2 * channels[0], use_bias=False, kernel_initializer=fresh(initializer)
+        sizes[0] ** 2 * channels[0], use_bias=False, kernel_initializer=reseeded(initializer)
     )(x)
     x = keras.layers.Reshape([sizes[0], sizes[0], channels[0]])(x)
     x = keras.layers.ReLU()(batch_norm()(x))
     for filters in channels[1:]:
         x = keras.layers.Conv2DTranspose(
-            filters, KERNEL, 2, "same", use_bias=False, kernel_initializer=fresh(initializer)
+            filters, KERNEL, 2, "same", use_bias=False, kernel_initializer=reseeded(initializer)
         )(x)
         x = keras.layers.ReLU()(batch_norm()(x))
     x = keras.layers.Conv2DTranspose(
-        image[2], KERNEL, 2, "same", kernel_initializer=fresh(initializer)
+        image[2], KERNEL, 2, "same", kernel_initializer=reseeded(initializer)
     )(x)
     x = keras.layers.Activation("linear", dtype="float32")(x)
     return keras.Model(entry, x, name=name)
@@ -93,7 +93,7 @@ def features(image, width, initializer="glorot_uniform", norm=batch_norm):
     for i in range(len(heights(image[0])) - 1):
         bias = i == 0 or norm is none
         x = keras.layers.Conv2D(
-            width * 2**i, KERNEL, 2, "same", use_bias=bias, kernel_initializer=fresh(initializer)
+            width * 2**i, KERNEL, 2, "same", use_bias=bias, kernel_initializer=reseeded(initializer)
         )(x)
         x = keras.layers.LeakyReLU(0.2)(x if i == 0 else norm()(x))
     return keras.Model(entry, keras.layers.Flatten()(x), name="features")
@@ -115,6 +115,6 @@ def discriminator(
     """
     trunk = features(image, width, initializer, norm)
     last = keras.layers.Dense(
-        outputs, use_bias=bias, kernel_initializer=fresh(initializer), dtype="float32"
+        outputs, use_bias=bias, kernel_initializer=reseeded(initializer), dtype="float32"
     )
     return keras.Model(trunk.input, last(trunk.output), name=name)

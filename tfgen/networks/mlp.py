@@ -4,7 +4,7 @@ import math
 
 import keras
 
-from tfgen.networks.conv import fresh
+from tfgen.networks.conv import reseeded
 
 
 def mlp(inputs, outputs, hidden, activation="relu", initializer="glorot_uniform", name="mlp"):
@@ -21,7 +21,7 @@ def mlp(inputs, outputs, hidden, activation="relu", initializer="glorot_uniform"
     """
 
     def dense(units, **options):
-        return keras.layers.Dense(units, kernel_initializer=fresh(initializer), **options)
+        return keras.layers.Dense(units, kernel_initializer=reseeded(initializer), **options)
 
     x = entry = keras.Input(inputs)
     x = keras.layers.Flatten()(x)

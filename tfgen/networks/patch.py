@@ -4,7 +4,7 @@ import keras
 
 from tfgen.errors import InputError
 from tfgen.layers.instance_norm import instance_norm
-from tfgen.networks.conv import fresh
+from tfgen.networks.conv import reseeded
 
 KERNEL = 4
 
@@ -56,9 +56,9 @@ def patch(channels, strided=3, width=64, initializer="glorot_uniform", name="dis
             KERNEL,
             2 if i < strided else 1,
             use_bias=i == 0,
-            kernel_initializer=fresh(initializer),
+            kernel_initializer=reseeded(initializer),
         )(keras.layers.ZeroPadding2D(1)(x))
         x = keras.layers.LeakyReLU(0.2)(instance_norm()(x) if i else x)
     x = keras.layers.ZeroPadding2D(1)(x)
-    x = keras.layers.Conv2D(1, KERNEL, kernel_initializer=fresh(initializer), dtype="float32")(x)
+    x = keras.layers.Conv2D(1, KERNEL, kernel_initializer=reseeded(initializer), dtype="float32")(x)
     return keras.Model(entry if several else entry[0], x, name=name)

@@ -4,7 +4,7 @@ import keras
 
 from tfgen.layers.instance_norm import instance_norm
 from tfgen.layers.reflection import ReflectionPadding
-from tfgen.networks.conv import fresh
+from tfgen.networks.conv import reseeded
 
 MULTIPLE = 4  # of which height and width must be multiples: two halvings
 
@@ -27,7 +27,7 @@ def translator(channels, outputs, blocks=9, width=64, initializer="glorot_unifor
     """
 
     def conv(layer, filters, kernel, *args, **kwargs):
-        return layer(filters, kernel, *args, kernel_initializer=fresh(initializer), **kwargs)
+        return layer(filters, kernel, *args, kernel_initializer=reseeded(initializer), **kwargs)
 
     def same(x, filters, kernel, use_bias=False):
         x = ReflectionPadding(kernel // 2)(x)

@@ -5,7 +5,7 @@ import keras
 from tfgen.errors import InputError
 from tfgen.layers.instance_norm import instance_norm
 from tfgen.layers.seeded_dropout import SeededDropout
-from tfgen.networks.conv import fresh
+from tfgen.networks.conv import reseeded
 
 DEEPEST = 8  # halvings of their 256 pixels to one
 
@@ -58,7 +58,7 @@ def unet(channels, outputs, levels, width=64, initializer="glorot_uniform", name
             2,
             "same",
             use_bias=not normalized[level],
-            kernel_initializer=fresh(initializer),
+            kernel_initializer=reseeded(initializer),
         )(x)
         x = instance_norm()(x) if normalized[level] else x
         skips.append(x)
@@ -66,14 +66,14 @@ def unet(channels, outputs, levels, width=64, initializer="glorot_uniform", name
     skips.pop()
     for i, filters in enumerate(reversed(widths[:-1])):
         x = keras.layers.Conv2DTranspose(
-            filters, 4, 2, "same", use_bias=False, kernel_initializer=fresh(initializer)
+            filters, 4, 2, "same", use_bias=False, kernel_initializer=reseeded(initializer)
         )(keras.layers.ReLU()(x))
         x = instance_norm()(x)
         if i < dropouts:
             x = SeededDropout(0.5, stream=i)([x, seeds])
         x = keras.layers.Concatenate()([x, skips.pop()])
-    x = keras.layers.Conv2DTranspose(outputs, 4, 2, "same", kernel_initializer=fresh(initializer))(
-        keras.layers.ReLU()(x)
-    )
+    x = keras.layers.Conv2DTranspose(
+        outputs, 4, 2, "same", kernel_initializer=reseeded(initializer)
+    )(keras.layers.ReLU()(x))
     x = keras.layers.Activation("linear", dtype="float32")(x)
     return keras.Model([images, seeds], x, name=name)

@@ -13,10 +13,10 @@ ICLR 2018, arXiv:1702.08431.
 
 import keras
 
-from tfgen import losses
 from tfgen.networks import players
 from tfgen.networks.conv import none
-from tfgen.training import Stage
+from tfgen.objectives import losses
+from tfgen.runs.training import Stage
 from zoo.adversarial.gan import GAN
 
 

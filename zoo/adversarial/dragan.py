@@ -13,10 +13,10 @@ Kodali, Abernethy, Hays and Kira, "On convergence and stability of GANs", 2017, 
 
 import keras
 
-from tfgen import penalties
 from tfgen.networks import players
 from tfgen.networks.conv import none
-from tfgen.training import Stage
+from tfgen.objectives import penalties
+from tfgen.runs.training import Stage
 from zoo.adversarial.gan import GAN
 
 
@@ -49,7 +49,7 @@ def recipe(
     batch_size=64,
     epochs=20,
 ):
-    """Section 2.3: lambda 10 and slope 1; the noise as `tfgen.penalties.dragan` says.
+    """Section 2.3: lambda 10 and slope 1; the noise as `tfgen.objectives.penalties.dragan` says.
 
     Adam is DCGAN's, whose networks the paper takes: `network` is `dcgan`, or `neutral`, as are
     latents, batches and epochs: of the comparison by Lucic et al. (2018). The discriminator's is

@@ -15,10 +15,11 @@ Zhao, Mathieu and LeCun, "Energy-based generative adversarial network", ICLR 201
 import keras
 import tensorflow as tf
 
-from tfgen import penalties, random
+from tfgen import random
 from tfgen.endpoint import Element, Endpoint
 from tfgen.networks import neutral
-from tfgen.training import Stage
+from tfgen.objectives import penalties
+from tfgen.runs.training import Stage
 from zoo.adversarial.gan import GAN
 
 

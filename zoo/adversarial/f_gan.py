@@ -18,9 +18,9 @@ import keras
 import tensorflow as tf
 
 from tfgen.errors import check_choice
-from tfgen.losses import AdversarialLoss
 from tfgen.networks import neutral
-from tfgen.training import Stage
+from tfgen.objectives.losses import AdversarialLoss
+from tfgen.runs.training import Stage
 from zoo.adversarial.gan import GAN
 
 

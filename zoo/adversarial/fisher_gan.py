@@ -15,9 +15,10 @@ Mroueh and Sercu, "Fisher GAN", NeurIPS 2017, arXiv:1705.09675.
 import keras
 import tensorflow as tf
 
-from tfgen import losses, random
+from tfgen import random
 from tfgen.networks import players
-from tfgen.training import Stage
+from tfgen.objectives import losses
+from tfgen.runs.training import Stage
 from zoo.adversarial.gan import GAN
 
 
@@ -47,8 +48,8 @@ class FisherGAN(GAN):
         rho: the weight of the penalty, and the rate of the multiplier.
     """
 
-    def __init__(self, generator, discriminator, element, times, rho):
-        super().__init__(generator, discriminator, element, losses.wasserstein, times)
+    def __init__(self, generator, discriminator, element, n_critic, rho):
+        super().__init__(generator, discriminator, element, losses.wasserstein, n_critic)
         self.multiplier = Multiplier(rho)
 
     def discriminator_loss(self, reals):
@@ -64,7 +65,7 @@ class FisherGAN(GAN):
 def recipe(
     data,
     rho=1e-6,
-    times=2,
+    n_critic=2,
     network="neutral",
     latent_dim=64,
     hidden=1024,
@@ -82,5 +83,5 @@ def recipe(
     networks = players(network)
     generator = networks.generator(latent_dim, data.element, hidden, width)
     critic = networks.discriminator(data.element, hidden=hidden, width=width)
-    model = FisherGAN(generator, critic, data.element, times, rho)
+    model = FisherGAN(generator, critic, data.element, n_critic, rho)
     yield Stage(model, data, keras.optimizers.Adam(learning_rate, beta_1), batch_size, epochs)

@@ -15,14 +15,15 @@ import math
 
 import keras
 
-from tfgen import losses, random
+from tfgen import random
 from tfgen.endpoint import SEEDS, Element, Endpoint
 from tfgen.errors import check_choice
 from tfgen.layers.dropout import Dropout
 from tfgen.layers.maxout import Maxout
 from tfgen.model import GenerativeModel, minimize
 from tfgen.networks import neutral
-from tfgen.training import Stage
+from tfgen.objectives import losses
+from tfgen.runs.training import Stage
 
 
 class GAN(GenerativeModel):
@@ -32,20 +33,20 @@ class GAN(GenerativeModel):
         generator: a `keras.Model` from latents `[N, D]` to samples `[N, ...]` as `element` says.
         discriminator: a `keras.Model` from samples to logits `[N, 1]`.
         element: the `Element` of the data.
-        loss: a `tfgen.losses.AdversarialLoss`.
-        times: updates of the discriminator a step, k of algorithm 1.
+        loss: a `tfgen.objectives.losses.AdversarialLoss`.
+        n_critic: updates of the discriminator a step, k of algorithm 1.
     """
 
-    def __init__(self, generator, discriminator, element, loss=losses.non_saturating, times=1):
+    def __init__(self, generator, discriminator, element, loss=losses.non_saturating, n_critic=1):
         super().__init__()
         self.generator, self.discriminator = generator, discriminator
-        self.element, self.adversarial, self.times = element, loss, times
+        self.element, self.adversarial, self.n_critic = element, loss, n_critic
 
     @property
     def objectives(self):
         return {
             "discriminator": minimize(
-                self.discriminator_loss, self.discriminator, times=self.times
+                self.discriminator_loss, self.discriminator, updates=self.n_critic
             ),
             "generator": minimize(self.generator_loss, self.generator),
         }
@@ -75,7 +76,7 @@ class GAN(GenerativeModel):
         return {
             "sample": Endpoint(self.sample, (SEEDS,), (self.element,)),
             "latents": Endpoint(self.latents, (SEEDS,), (latents,)),
-            "generate": Endpoint(self.generator, (latents,), (self.element,)),
+            "decode": Endpoint(self.generator, (latents,), (self.element,)),
             "discriminate": Endpoint(
                 self.discriminator, (self.element,), (Element("logits", (1,)),)
             ),
@@ -158,4 +159,4 @@ def recipe(
         )
         optimizer = keras.optimizers.Adam(adam_rate, beta_1)
     model = GAN(*players, data.element, LOSSES[loss])
-    yield Stage(model, data, optimizer, batch_size, epochs, together=10)
+    yield Stage(model, data, optimizer, batch_size, epochs, steps_per_execution=10)

@@ -14,9 +14,10 @@ ranking", 2017, arXiv:1704.04865.
 
 import keras
 
-from tfgen import losses, random
+from tfgen import random
 from tfgen.networks import players
-from tfgen.training import Stage
+from tfgen.objectives import losses
+from tfgen.runs.training import Stage
 from zoo.adversarial.gan import GAN
 from zoo.adversarial.wgan import clipped
 
@@ -25,14 +26,14 @@ class GoGAN(GAN):
     """A GAN of the gang, after the first.
 
     Args:
-        loss, times: as in a GAN.
+        loss, n_critic: as in a GAN.
         rival: its predecessor, a trained GAN, which stays as it is.
         margin: what the data score above the rival's samples.
         weight: of the ranking.
     """
 
-    def __init__(self, generator, discriminator, element, loss, times, rival, margin, weight):
-        super().__init__(generator, discriminator, element, loss, times)
+    def __init__(self, generator, discriminator, element, loss, n_critic, rival, margin, weight):
+        super().__init__(generator, discriminator, element, loss, n_critic)
         self.rivals = [rival.generator, rival.discriminator]
         self.ranking, self.weight = losses.margin(margin), weight
 
@@ -50,7 +51,7 @@ def recipe(
     margin=1.0,
     weight=0.5,
     clip=0.01,
-    times=5,
+    n_critic=5,
     network="neutral",
     latent_dim=64,
     hidden=1024,
@@ -70,7 +71,7 @@ def recipe(
     for _ in range(members):
         generator = networks.generator(latent_dim, data.element, hidden, width)
         critic = clipped(networks.critic(data.element, hidden, width), clip)
-        parts = generator, critic, data.element, losses.margin(margin), times
+        parts = generator, critic, data.element, losses.margin(margin), n_critic
         if model:
             generator.set_weights(model.generator.get_weights())
             critic.set_weights(model.discriminator.get_weights())

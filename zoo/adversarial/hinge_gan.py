@@ -13,9 +13,9 @@ Lim and Ye, "Geometric GAN", 2017, arXiv:1705.02894.
 
 import keras
 
-from tfgen.losses import hinge
 from tfgen.networks import players
-from tfgen.training import Stage
+from tfgen.objectives.losses import hinge
+from tfgen.runs.training import Stage
 from zoo.adversarial.gan import GAN
 
 

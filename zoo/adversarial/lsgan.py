@@ -14,9 +14,9 @@ arXiv:1611.04076.
 
 import keras
 
-from tfgen.losses import least_squares
 from tfgen.networks import players
-from tfgen.training import Stage
+from tfgen.objectives.losses import least_squares
+from tfgen.runs.training import Stage
 from zoo.adversarial.gan import GAN
 
 

@@ -19,8 +19,8 @@ import keras
 
 from tfgen.layers.minibatch import MinibatchDiscrimination
 from tfgen.networks import neutral
-from tfgen.remedies import History
-from tfgen.training import Stage
+from tfgen.objectives.stabilisation import HistoricalAveraging
+from tfgen.runs.training import Stage
 from zoo.adversarial.gan import GAN
 
 
@@ -36,7 +36,9 @@ class MinibatchGAN(GAN):
     def __init__(self, generator, discriminator, element, history=0.0):
         super().__init__(generator, discriminator, element)
         self.weight = history
-        self.histories = [History(network) for network in self.players] if history else []
+        self.histories = (
+            [HistoricalAveraging(network) for network in self.players] if history else []
+        )
 
     @property
     def players(self):
@@ -101,5 +103,10 @@ def recipe(
         history,
     )
     yield Stage(
-        model, data, keras.optimizers.Adam(learning_rate, beta_1), batch_size, epochs, together=10
+        model,
+        data,
+        keras.optimizers.Adam(learning_rate, beta_1),
+        batch_size,
+        epochs,
+        steps_per_execution=10,
     )

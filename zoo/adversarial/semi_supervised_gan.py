@@ -23,8 +23,8 @@ from tfgen.errors import InputError
 from tfgen.layers.noise import GaussianNoise
 from tfgen.networks import neutral
 from tfgen.networks.conv import batch_norm
-from tfgen.remedies import feature_matching
-from tfgen.training import Stage
+from tfgen.objectives.stabilisation import feature_matching
+from tfgen.runs.training import Stage
 from zoo.adversarial.gan import GAN
 
 
@@ -175,5 +175,10 @@ def recipe(
         raise InputError(f"network={network!r} is not neutral or dense")
     model = SemiSupervisedGAN(*networks, data.element, known)
     yield Stage(
-        model, data, keras.optimizers.Adam(learning_rate, beta_1), batch_size, epochs, together=10
+        model,
+        data,
+        keras.optimizers.Adam(learning_rate, beta_1),
+        batch_size,
+        epochs,
+        steps_per_execution=10,
     )

@@ -13,12 +13,12 @@ ICLR 2018, arXiv:1802.05957.
 
 import keras
 
-from tfgen import losses
 from tfgen.errors import InputError, check_choice
 from tfgen.layers.spectral_norm import SpectralConv2D, SpectralDense
 from tfgen.networks import neutral
 from tfgen.networks.conv import batch_norm
-from tfgen.training import Stage
+from tfgen.objectives import losses
+from tfgen.runs.training import Stage
 from zoo.adversarial.gan import GAN
 
 
@@ -69,7 +69,7 @@ def recipe(
     latent_dim=128,
     hidden=1024,
     width=64,
-    times=1,
+    n_critic=1,
     learning_rate=2e-4,
     beta_1=0.5,
     beta_2=0.999,
@@ -100,6 +100,6 @@ def recipe(
             neutral.generator(latent_dim, data.element, hidden, width),
             discriminator(data.element, hidden, width),
         )
-    model = GAN(*players, data.element, LOSSES[loss], times)
+    model = GAN(*players, data.element, LOSSES[loss], n_critic)
     optimizer = keras.optimizers.Adam(learning_rate, beta_1, beta_2)
-    yield Stage(model, data, optimizer, batch_size, epochs, together=10)
+    yield Stage(model, data, optimizer, batch_size, epochs, steps_per_execution=10)

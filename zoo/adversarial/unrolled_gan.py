@@ -14,11 +14,12 @@ arXiv:1611.02163.
 
 import keras
 
-from tfgen import losses, random
+from tfgen import random
 from tfgen.errors import InputError
-from tfgen.foresight import foresee
 from tfgen.networks import neutral
-from tfgen.training import Stage
+from tfgen.objectives import losses
+from tfgen.objectives.unrolling import unroll
+from tfgen.runs.training import Stage
 from zoo.adversarial.gan import GAN
 
 
@@ -38,7 +39,7 @@ class UnrolledGAN(GAN):
 
     def generator_loss(self, reals):
         fakes = self.sample(random.fresh(reals))
-        weights = foresee(
+        weights = unroll(
             self.optimizers["discriminator"],
             lambda weights: self.answer_loss(weights, reals, fakes),
             [v.value for v in self.discriminator.trainable_variables],
@@ -83,4 +84,4 @@ def recipe(
         "discriminator": keras.optimizers.Adam(discriminator_rate, beta_1),
         "generator": keras.optimizers.Adam(learning_rate, beta_1),
     }
-    yield Stage(model, data, optimizers, batch_size, epochs, together=10)
+    yield Stage(model, data, optimizers, batch_size, epochs, steps_per_execution=10)

@@ -13,9 +13,9 @@ Arjovsky, Chintala and Bottou, "Wasserstein GAN", ICML 2017, arXiv:1701.07875.
 
 import keras
 
-from tfgen.losses import wasserstein
 from tfgen.networks import players
-from tfgen.training import Stage
+from tfgen.objectives.losses import wasserstein
+from tfgen.runs.training import Stage
 from zoo.adversarial.gan import GAN
 
 
@@ -39,7 +39,7 @@ def clipped(critic, limit):
 def recipe(
     data,
     clip=0.01,
-    times=5,
+    n_critic=5,
     network="neutral",
     latent_dim=64,
     hidden=1024,
@@ -61,6 +61,6 @@ def recipe(
         clipped(networks.critic(data.element, hidden, width), clip),
         data.element,
         wasserstein,
-        times,
+        n_critic,
     )
     yield Stage(model, data, keras.optimizers.RMSprop(learning_rate), batch_size, epochs)

@@ -13,9 +13,10 @@ NeurIPS 2017, arXiv:1704.00028.
 
 import keras
 
-from tfgen import losses, penalties, random
+from tfgen import random
 from tfgen.networks import players
-from tfgen.training import Stage
+from tfgen.objectives import losses, penalties
+from tfgen.runs.training import Stage
 from zoo.adversarial.gan import GAN
 
 
@@ -26,9 +27,9 @@ class WGANGP(GAN):
         weight: of the penalty, lambda; the other arguments are those of a GAN.
     """
 
-    def __init__(self, generator, discriminator, element, times, weight):
+    def __init__(self, generator, discriminator, element, n_critic, weight):
         penalties.refuse_batch_norm(discriminator)
-        super().__init__(generator, discriminator, element, losses.wasserstein, times)
+        super().__init__(generator, discriminator, element, losses.wasserstein, n_critic)
         self.weight = weight
 
     def discriminator_loss(self, reals):
@@ -44,7 +45,7 @@ class WGANGP(GAN):
 def recipe(
     data,
     weight=10.0,
-    times=5,
+    n_critic=5,
     network="neutral",
     latent_dim=64,
     hidden=1024,
@@ -64,6 +65,6 @@ def recipe(
     networks = players(network)
     critic = networks.critic(data.element, hidden, width)
     generator = networks.generator(latent_dim, data.element, hidden, width)
-    model = WGANGP(generator, critic, data.element, times, weight)
+    model = WGANGP(generator, critic, data.element, n_critic, weight)
     optimizer = keras.optimizers.Adam(learning_rate, beta_1, beta_2)
     yield Stage(model, data, optimizer, batch_size, epochs)

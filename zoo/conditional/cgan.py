@@ -13,13 +13,14 @@ import math
 
 import keras
 
-from tfgen import losses, random
+from tfgen import random
 from tfgen.endpoint import SEEDS, Element, Endpoint, labels
 from tfgen.errors import InputError, check_choice
 from tfgen.layers.dropout import Dropout
 from tfgen.layers.maxout import Maxout
 from tfgen.networks import conv
-from tfgen.training import Stage
+from tfgen.objectives import losses
+from tfgen.runs.training import Stage
 from zoo.adversarial.gan import GAN
 
 
@@ -31,14 +32,14 @@ class CGAN(GAN):
         discriminator: a `keras.Model` from `[samples, labels]` to logits `[N, 1]`.
         element: the `Element` of the data.
         classes: how many there are, an int.
-        loss: a `tfgen.losses.AdversarialLoss`.
-        times: updates of the discriminator a step.
+        loss: a `tfgen.objectives.losses.AdversarialLoss`.
+        n_critic: updates of the discriminator a step.
     """
 
     def __init__(
-        self, generator, discriminator, element, classes, loss=losses.non_saturating, times=1
+        self, generator, discriminator, element, classes, loss=losses.non_saturating, n_critic=1
     ):
-        super().__init__(generator, discriminator, element, loss, times)
+        super().__init__(generator, discriminator, element, loss, n_critic)
         self.classes = classes
 
     def discriminator_loss(self, batch):
@@ -58,9 +59,9 @@ class CGAN(GAN):
 
     def sample(self, seeds, labels):
         """Draws samples `[N, ...]` of the classes int32 `[N]`, from int32 seeds, one a row."""
-        return self.generate(self.latents(seeds), labels)
+        return self.decode(self.latents(seeds), labels)
 
-    def generate(self, latents, labels):
+    def decode(self, latents, labels):
         """Samples `[N, ...]` of latents float32 `[N, D]` and classes int32 `[N]`."""
         return self.generator([latents, labels])
 
@@ -69,7 +70,7 @@ class CGAN(GAN):
         return self.discriminator([rows, labels])
 
     def call(self, latents, labels):
-        return self.generate(latents, labels)
+        return self.decode(latents, labels)
 
     @property
     def endpoints(self):
@@ -78,7 +79,7 @@ class CGAN(GAN):
         return {
             "sample": Endpoint(self.sample, (SEEDS, classes), (self.element,)),
             "latents": Endpoint(self.latents, (SEEDS,), (latents,)),
-            "generate": Endpoint(self.generate, (latents, classes), (self.element,)),
+            "decode": Endpoint(self.decode, (latents, classes), (self.element,)),
             "discriminate": Endpoint(self.discriminate, (self.element, classes), (logits,)),
         }
 

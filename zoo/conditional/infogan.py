@@ -25,9 +25,9 @@ import tensorflow_probability as tfp
 from tfgen import random
 from tfgen.endpoint import Element, Endpoint
 from tfgen.errors import InputError
+from tfgen.latents.traversal import Code, steps
 from tfgen.networks import conv, neutral
-from tfgen.training import Stage
-from tfgen.traverse import Code, steps
+from tfgen.runs.training import Stage
 from zoo.adversarial.gan import GAN
 
 tfd = tfp.distributions

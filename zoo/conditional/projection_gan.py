@@ -16,9 +16,9 @@ import keras
 from tfgen import random
 from tfgen.errors import InputError
 from tfgen.layers.conditional_norm import ConditionalBatchNorm
-from tfgen.losses import hinge
 from tfgen.networks import conv
-from tfgen.training import Stage
+from tfgen.objectives.losses import hinge
+from tfgen.runs.training import Stage
 from zoo.conditional.cgan import CGAN, one_hot
 
 
@@ -26,11 +26,11 @@ class ProjectionGAN(CGAN):
     """A CGAN with the hinge loss, whose discriminator sees a fresh part of the batch each time.
 
     Args:
-        times: updates of the discriminator a step; the other arguments are those of a CGAN.
+        n_critic: updates of the discriminator a step; the other arguments are those of a CGAN.
     """
 
-    def __init__(self, generator, discriminator, element, classes, times):
-        super().__init__(generator, discriminator, element, classes, hinge, times)
+    def __init__(self, generator, discriminator, element, classes, n_critic):
+        super().__init__(generator, discriminator, element, classes, hinge, n_critic)
 
     def latents(self, seeds):
         """Draws z: float32 `[N, D]`, standard normal, from int32 seeds."""
@@ -72,7 +72,7 @@ def recipe(
     data,
     latent_dim=128,
     width=64,
-    times=5,
+    n_critic=5,
     learning_rate=2e-4,
     beta_1=0.0,
     beta_2=0.9,
@@ -97,7 +97,7 @@ def recipe(
         discriminator(classes, data.element, width),
         data.element,
         classes,
-        times,
+        n_critic,
     )
     optimizer = keras.optimizers.Adam(learning_rate, beta_1, beta_2)
     yield Stage(model, data, optimizer, batch_size, epochs)

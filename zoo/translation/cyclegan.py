@@ -16,13 +16,13 @@ import tensorflow as tf
 from tfgen.data.pairs import Pairs
 from tfgen.endpoint import Element, Endpoint
 from tfgen.errors import InputError
-from tfgen.losses import least_squares
 from tfgen.model import GenerativeModel, minimize
 from tfgen.networks.patch import fitting, patch
 from tfgen.networks.resnet import MULTIPLE, translator
-from tfgen.pool import ImagePool
-from tfgen.schedules import ConstantThenLinear
-from tfgen.training import Stage
+from tfgen.objectives.image_pool import ImagePool
+from tfgen.objectives.losses import least_squares
+from tfgen.runs.schedules import ConstantThenLinear
+from tfgen.runs.training import Stage
 
 
 class CycleGAN(GenerativeModel):
@@ -89,7 +89,7 @@ class CycleGAN(GenerativeModel):
     def call(self, images):
         return self.a_to_b(images)
 
-    def look(self, batch):
+    def preview(self, batch):
         """What a picture shows of a batch, a column each: A, A -> B, A -> B -> A, and from B."""
         a, b = batch
         fakes_a, fakes_b = self.b_to_a(b), self.a_to_b(a)

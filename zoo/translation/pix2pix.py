@@ -13,14 +13,15 @@ CVPR 2017, arXiv:1611.07004.
 import keras
 import tensorflow as tf
 
-from tfgen import losses, random
+from tfgen import random
 from tfgen.data.pairs import Pairs
 from tfgen.endpoint import SEEDS, Element, Endpoint
 from tfgen.errors import InputError, check_choice
 from tfgen.model import GenerativeModel, minimize
 from tfgen.networks.patch import fitting, patch
 from tfgen.networks.unet import depth, unet
-from tfgen.training import Stage
+from tfgen.objectives import losses
+from tfgen.runs.training import Stage
 
 
 class Pix2Pix(GenerativeModel):
@@ -70,7 +71,7 @@ class Pix2Pix(GenerativeModel):
     def call(self, images):
         return self.translate(images, tf.range(tf.shape(images)[0]))
 
-    def look(self, batch):
+    def preview(self, batch):
         """What a picture shows of a batch, a column each: input, translation, truth."""
         return batch[0], self(batch[0]), batch[1]
 

@@ -22,13 +22,13 @@ import tensorflow as tf
 from tfgen import random
 from tfgen.data.attributes import STROKE, stroke
 from tfgen.data.levels import binarize, from_unit, to_unit
-from tfgen.distributions import bernoulli, diagonal
 from tfgen.endpoint import SEEDS, Element, Endpoint, labels
 from tfgen.errors import InputError, check_choice
+from tfgen.latents.traversal import Code, steps
 from tfgen.model import GenerativeModel, minimize
 from tfgen.networks.mlp import mlp
-from tfgen.training import Stage
-from tfgen.traverse import Code, steps
+from tfgen.objectives.distributions import bernoulli, diagonal
+from tfgen.runs.training import Stage
 
 
 class CVAE(GenerativeModel):
@@ -222,4 +222,6 @@ def recipe(
     )
     steps = epochs * data.steps_per_epoch(batch_size)
     rate = keras.optimizers.schedules.CosineDecay(learning_rate, steps)
-    yield Stage(model, data, keras.optimizers.Adam(rate), batch_size, epochs, together=10)
+    yield Stage(
+        model, data, keras.optimizers.Adam(rate), batch_size, epochs, steps_per_execution=10
+    )

@@ -14,13 +14,13 @@ import tensorflow as tf
 
 from tfgen import random
 from tfgen.data.levels import binarize, dequantize, from_unit, to_unit
-from tfgen.distributions import bernoulli, diagonal, standard
 from tfgen.endpoint import SEEDS, Element, Endpoint
 from tfgen.errors import InputError, check_choice
 from tfgen.model import GenerativeModel, minimize
 from tfgen.networks import conv, neutral
 from tfgen.networks.mlp import mlp
-from tfgen.training import Stage
+from tfgen.objectives.distributions import bernoulli, diagonal, standard
+from tfgen.runs.training import Stage
 
 
 class VAE(GenerativeModel):
@@ -190,4 +190,4 @@ def recipe(
     steps = epochs * data.steps_per_epoch(batch_size)
     rate = keras.optimizers.schedules.CosineDecay(learning_rate, steps)
     vae = model(encoder, decoder, data.element)
-    yield Stage(vae, data, keras.optimizers.Adam(rate), batch_size, epochs, together=10)
+    yield Stage(vae, data, keras.optimizers.Adam(rate), batch_size, epochs, steps_per_execution=10)

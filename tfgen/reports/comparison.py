@@ -10,9 +10,11 @@ from typing import NamedTuple
 import jinja2
 import numpy as np
 
-from tfgen import figures, latent, metrics, training
+from tfgen import figures, metrics
 from tfgen.errors import InputError
+from tfgen.latents import interpolation
 from tfgen.metrics import copies, evaluation, extractors
+from tfgen.runs import training
 
 PAGE = Path(__file__).parent / "pages"
 GRID = 64  # samples
@@ -55,7 +57,7 @@ MEANINGS = {
 }
 
 
-class Opened(NamedTuple):
+class SampledRun(NamedTuple):
     """A run: its folder, what `run.json` says, its model, its data, and samples `[N, ...]`."""
 
     folder: Path
@@ -71,12 +73,12 @@ class Opened(NamedTuple):
         return json.dumps({key: self.run[key] for key in keys}, sort_keys=True)
 
 
-def open_run(folder, find, count, seed=0):
-    """An `Opened` run with `count` samples of the seeds from `seed` on; `find` as in `zoo`."""
+def sample_run(folder, find, count, seed=0):
+    """An `SampledRun` run with `count` samples of the seeds from `seed` on; `find` as in `zoo`."""
     model, data = training.open_run(folder, find)
     samples, _ = training.samples(model, count, seed)
     written = json.loads((Path(folder) / "run.json").read_text())
-    return Opened(Path(folder), written, model, data, samples)
+    return SampledRun(Path(folder), written, model, data, samples)
 
 
 def write(runs, out, names=("fid", "precision_recall"), features=None, seed=0):
@@ -85,7 +87,7 @@ def write(runs, out, names=("fid", "precision_recall"), features=None, seed=0):
     Runs that differ in nothing but their seed share a column, with mean and deviation over them.
 
     Args:
-        runs: a list of `Opened`, of equally many samples each.
+        runs: a list of `SampledRun`, of equally many samples each.
         out: a folder to be made; it appears when it is complete.
         names, features, seed: as in `metrics.evaluate`.
 
@@ -198,20 +200,20 @@ def _pictures(run, features):
         )
         with contextlib.suppress(InputError):  # it makes no images of latents
             found["ways between samples"] = (
-                figures.table(latent.ways(run.model, 0, WAYS, WAYS, POINTS)),
+                figures.table(interpolation.interpolations(run.model, 0, WAYS, WAYS, POINTS)),
                 "Spherical, from seed to seed.",
             )
         with contextlib.suppress(InputError):  # not of two dimensions
-            picture = figures.table(latent.manifold(run.model, MAP))
+            picture = figures.table(interpolation.manifold(run.model, MAP))
             found["map of the latents"] = (picture, "Even steps of probability.")
     for path in [run.folder / "history.csv", *sorted(run.folder.glob("stage_*/history.csv"))]:
         title = ": ".join(["terms of the losses", *path.parent.relative_to(run.folder).parts])
         found[title] = (figures.curves(_history(path)), "Epoch means.")
-    if (run.folder / "doctor.png").exists():
+    if (run.folder / "diagnostics.png").exists():
         from PIL import Image
 
-        picture = Image.open(run.folder / "doctor.png")
-        found["the doctor's chart"] = (picture, "What the players make of data and samples.")
+        picture = Image.open(run.folder / "diagnostics.png")
+        found["diagnostics"] = (picture, "What the players make of data and samples.")
     return found
 
 

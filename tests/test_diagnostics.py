@@ -1,4 +1,4 @@
-"""The doctor: models made ill on purpose, healthy ones, and that it changes nothing."""
+"""The diagnostics: models made ill on purpose, healthy ones, and that it changes nothing."""
 
 import csv
 import math
@@ -13,13 +13,15 @@ from scipy.spatial.distance import pdist, squareform
 import zoo
 from tests.conftest import mirrored
 from tests.test_zoo import TINY, compiled, stages
-from tfgen import doctor, losses, random
-from tfgen.callbacks import Guard
-from tfgen.checkpoints import Diverged
+from tfgen import random
 from tfgen.data import load
-from tfgen.doctor import Doctor
 from tfgen.errors import InputError
-from tfgen.training import Setup, train
+from tfgen.objectives import losses
+from tfgen.runs import diagnostics
+from tfgen.runs.callbacks import Guard
+from tfgen.runs.checkpoints import Diverged
+from tfgen.runs.diagnostics import Diagnostics
+from tfgen.runs.training import Setup, train
 from zoo.adversarial.gan import GAN, discriminator, generator
 from zoo.variational.vae import VAE
 
@@ -38,7 +40,7 @@ def examined(model, steps, optimizer=None, every=20, patient=None):
     if optimizer or not model.optimizers:
         model.compile(optimizer or "adam")
     said = []
-    patient = patient or Doctor(PROBE, every=every, say=said.append)
+    patient = patient or Diagnostics(PROBE, every=every, say=said.append)
     patient.say = said.append
     model.fit(
         DATA.batches(64), steps_per_epoch=steps, shuffle=False, verbose=0, callbacks=[patient]
@@ -54,7 +56,7 @@ def test_a_discriminator_that_learns_too_fast_is_overpowered():
     patient, said = examined(gan(), 240, fast_discriminator())
     assert set(patient.findings) == {"overpowered discriminator"}
     assert len(said) == 1 and "D(x) = 1.000 and D(G(z)) = 0.000" in said[0]
-    assert said[0].startswith("doctor, step ")
+    assert said[0].startswith("diagnostics, step ")
 
 
 def test_with_a_saturating_loss_its_generator_stops_learning():
@@ -88,7 +90,7 @@ def test_a_generator_that_never_finds_out_of_one_point():
     still = {"discriminator": Adam(1e-6), "generator": keras.optimizers.SGD(0.0)}
     patient, said = examined(model, 40, still, every=2)
     assert set(patient.findings) >= {"collapse"}
-    assert any("collapse" in s and s.startswith("doctor, step 38") for s in said)
+    assert any("collapse" in s and s.startswith("diagnostics, step 38") for s in said)
 
 
 class Silent(VAE):
@@ -132,7 +134,7 @@ def test_what_is_no_number_is_named():
             DATA.batches(64),
             steps_per_epoch=10,
             verbose=0,
-            callbacks=[Doctor(PROBE, say=said.append), Guard()],
+            callbacks=[Diagnostics(PROBE, say=said.append), Guard()],
         )
     assert said and "is not a finite number" in said[0] and "elbo/" in said[0]
 
@@ -150,7 +152,7 @@ def test_the_numbers_are_those_of_their_definitions():
         loss = model.discriminator_loss(PROBE)
     slopes = tape.gradient(loss, known.trainable_variables)
     assert row["gradient/discriminator"] == pytest.approx(float(tf.linalg.global_norm(slopes)))
-    own, reals = (doctor.diversity(rows) for rows in (model.sample(tf.range(64)), PROBE))
+    own, reals = (diagnostics.diversity(rows) for rows in (model.sample(tf.range(64)), PROBE))
     for key in own:
         assert row[key] == pytest.approx(own[key] / reals[key], rel=1e-4)
 
@@ -168,7 +170,7 @@ def test_divergence_is_counted_by_dimension():
 def test_diversity_is_of_pairs_and_of_nearest():
     rows = np.random.default_rng(0).normal(size=[20, 3, 2])
     distances = pdist(rows.reshape(20, 6))
-    found = doctor.diversity(rows)
+    found = diagnostics.diversity(rows)
     assert found["diversity/pairs"] == pytest.approx(np.sqrt(np.mean(distances**2)))
     nearest = (squareform(distances) + 1e9 * np.eye(20)).min(axis=1)
     assert found["diversity/neighbours"] == pytest.approx(nearest.mean())
@@ -177,10 +179,10 @@ def test_diversity_is_of_pairs_and_of_nearest():
 def test_one_bad_examination_is_no_diagnosis():
     good = {"step": 0, "discriminator/D(x)": 0.7, "discriminator/D(G(z))": 0.2}
     bad = good | {"discriminator/D(x)": 0.99, "discriminator/D(G(z))": 0.01}
-    assert doctor.diagnoses([good, bad, bad, bad, bad]) == {}
-    assert doctor.diagnoses([bad] * 4) == {}
-    assert set(doctor.diagnoses([good] + [bad] * 5)) == {"overpowered discriminator"}
-    assert doctor.diagnoses([bad] * 5 + [good]) == {}
+    assert diagnostics.diagnoses([good, bad, bad, bad, bad]) == {}
+    assert diagnostics.diagnoses([bad] * 4) == {}
+    assert set(diagnostics.diagnoses([good] + [bad] * 5)) == {"overpowered discriminator"}
+    assert diagnostics.diagnoses([bad] * 5 + [good]) == {}
 
 
 def test_an_unbounded_critic_is_not_called_overpowered():
@@ -204,7 +206,7 @@ def test_training_goes_on_bit_by_bit_as_without_it(name):
         return values(stage.model)
 
     batch = next(iter(next(stages(name)).data.batches(16, split="test")))
-    patient = Doctor(batch, every=2, say=str)
+    patient = Diagnostics(batch, every=2, say=str)
     for alone, watched in zip(trained([]), trained([patient]), strict=True):
         np.testing.assert_array_equal(alone, watched)
     assert [row["step"] for row in patient.rows] == [0, 2, 4, 6]
@@ -213,7 +215,7 @@ def test_training_goes_on_bit_by_bit_as_without_it(name):
 @pytest.mark.parametrize("name", ["cgan", "infogan", "cvae", "pix2pix"])
 def test_models_of_each_kind_can_be_examined(name):
     stage = compiled(name, None)
-    patient = Doctor(next(iter(stage.data.batches(16, split="test"))), every=1, say=str)
+    patient = Diagnostics(next(iter(stage.data.batches(16, split="test"))), every=1, say=str)
     stage.model.fit(
         stage.batches(), steps_per_epoch=1, shuffle=False, verbose=0, callbacks=[patient]
     )
@@ -232,7 +234,7 @@ def test_two_replicas_are_examined_as_one():
         with scope():
             stage = compiled("dcgan", None)
             batch = next(iter(stage.data.batches(16, split="test")))
-            patient = Doctor(batch, every=2, say=str)
+            patient = Diagnostics(batch, every=2, say=str)
             stage.model.fit(
                 stage.batches(), steps_per_epoch=2, shuffle=False, verbose=0, callbacks=[patient]
             )
@@ -248,19 +250,19 @@ def test_a_run_keeps_the_doctor_s_rows_when_it_goes_on(tmp_path):
     tiny = {key: TINY[key] for key in ("latent_dim", "hidden", "batch_size")} | {"epochs": 3}
     whole, pieces = tmp_path / "whole", tmp_path / "pieces"
     recipe, setup = zoo.find("vae"), Setup("digits")
-    train(recipe, whole, tiny, setup, verbose=0, doctor=True)
+    train(recipe, whole, tiny, setup, verbose=0, diagnose=True)
     for steps in (130, None):
-        train(recipe, pieces, tiny, setup, verbose=0, doctor=True, steps=steps)
+        train(recipe, pieces, tiny, setup, verbose=0, diagnose=True, steps=steps)
     rows, others = (
-        list(csv.DictReader((run / "doctor.csv").open(newline=""))) for run in (whole, pieces)
+        list(csv.DictReader((run / "diagnostics.csv").open(newline=""))) for run in (whole, pieces)
     )
     assert [row["step"] for row in rows] == ["0", "100", "200", "300"]
     assert rows == others
-    assert Image.open(pieces / "doctor.png").size[0] == 640
+    assert Image.open(pieces / "diagnostics.png").size[0] == 640
 
 
 def test_several_machines_are_refused(tmp_path, monkeypatch):
     monkeypatch.setenv("TF_CONFIG", "{}")
     with pytest.raises(InputError, match="one machine"):
-        train(zoo.find("vae"), tmp_path / "run", {}, Setup("digits"), doctor=True)
+        train(zoo.find("vae"), tmp_path / "run", {}, Setup("digits"), diagnose=True)
     assert not (tmp_path / "run").exists()

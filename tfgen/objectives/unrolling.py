@@ -6,7 +6,7 @@ import tensorflow as tf
 from tfgen.errors import InputError
 
 
-def foresee(optimizer, loss, weights, count):
+def unroll(optimizer, loss, weights, count):
     """The weights after `count` more steps of an optimizer, which itself stays where it is.
 
     Args:
@@ -53,4 +53,4 @@ def _rule(optimizer):
         return adam, [[v.value for v in variables] for variables in own]
     if isinstance(optimizer, keras.optimizers.SGD) and not optimizer.momentum:
         return lambda turn, weight, slope: (weight - rate * slope,), []
-    raise InputError(f"{optimizer.name} cannot be foreseen: take Adam, or SGD without momentum")
+    raise InputError(f"{optimizer.name} cannot be unrolled: take Adam, or SGD without momentum")

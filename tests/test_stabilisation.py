@@ -13,11 +13,10 @@ from tfgen import random
 from tfgen.data import load
 from tfgen.endpoint import Element
 from tfgen.errors import InputError
-from tfgen.foresight import foresee
 from tfgen.layers.spectral_norm import SpectralDense
-from tfgen.losses import hinge, least_squares, minimax, non_saturating
-from tfgen.remedies import (
-    History,
+from tfgen.objectives.losses import hinge, least_squares, minimax, non_saturating
+from tfgen.objectives.stabilisation import (
+    HistoricalAveraging,
     falling,
     feature_matching,
     flipped,
@@ -26,6 +25,7 @@ from tfgen.remedies import (
     on_sphere,
     one_sided,
 )
+from tfgen.objectives.unrolling import unroll
 from zoo.adversarial.gan import GAN
 from zoo.adversarial.semi_supervised_gan import SemiSupervisedGAN, choose
 from zoo.adversarial.unrolled_gan import UnrolledGAN
@@ -120,7 +120,7 @@ def test_history_is_the_mean_of_all_weights_so_far():
     (weight,) = network.trainable_variables
     values = [3.0, 5.0, -2.0, 4.0]
     weight.assign([[values[0]]])
-    history = History(network)
+    history = HistoricalAveraging(network)
     assert float(history.distance(network)) == 0.0
     for step, value in enumerate(values[1:]):
         weight.assign([[value]])
@@ -134,7 +134,7 @@ def bilinear_game(weight, rate=0.1, steps=200):
         keras.Sequential([keras.Input([1]), keras.layers.Dense(1, "linear", False, "ones")])
         for _ in range(2)
     ]
-    histories = [History(player) for player in players]
+    histories = [HistoricalAveraging(player) for player in players]
     places = [player.trainable_variables[0] for player in players]
     for step in range(steps):
         for turn, sign in ((0, 1.0), (1, -1.0)):
@@ -229,7 +229,7 @@ def test_adam_is_foreseen_as_it_comes():
         optimizer.apply_gradients(zip(slopes, weights, strict=True))
 
     step()  # so that it has something to remember
-    foreseen = foresee(optimizer, loss, [w.value + 0.0 for w in weights], 4)
+    foreseen = unroll(optimizer, loss, [w.value + 0.0 for w in weights], 4)
     for _ in range(4):
         step()
     for guess, weight in zip(foreseen, weights, strict=True):
@@ -243,9 +243,7 @@ def test_a_weight_that_never_moved_has_a_finite_slope_through_adam():
     scale = tf.constant([1.0, 0.0])  # the second has no slope
     with tf.GradientTape() as tape:
         tape.watch(scale)
-        (ahead,) = foresee(
-            optimizer, lambda w: tf.reduce_sum(scale * w[0]), [weight.value + 0.0], 2
-        )
+        (ahead,) = unroll(optimizer, lambda w: tf.reduce_sum(scale * w[0]), [weight.value + 0.0], 2)
         total = tf.reduce_sum(ahead)
     assert np.isfinite(tape.gradient(total, scale)).all()
 
@@ -254,8 +252,8 @@ def test_what_cannot_be_foreseen_is_refused():
     weight = keras.Variable([1.0])
     for optimizer in (keras.optimizers.RMSprop(), keras.optimizers.SGD(0.1, 0.9)):
         optimizer.build([weight])
-        with pytest.raises(InputError, match="cannot be foreseen: take Adam, or SGD without"):
-            foresee(optimizer, lambda w: w[0], [weight.value + 0.0], 1)
+        with pytest.raises(InputError, match="cannot be unrolled: take Adam, or SGD without"):
+            unroll(optimizer, lambda w: w[0], [weight.value + 0.0], 1)
     with pytest.raises(InputError, match="k='-1' is no number of steps to unroll: give 0, 1, 5"):
         next(zoo.find("unrolled_gan").function(load("ring"), k="-1"))
 

@@ -17,16 +17,18 @@ from typing import NamedTuple
 
 import numpy as np
 
-from tfgen import figures, files, metrics, report, training
-from tfgen.checkpoints import Diverged
+from tfgen import figures, files, metrics
 from tfgen.errors import InputError
+from tfgen.reports import comparison
+from tfgen.runs import training
+from tfgen.runs.checkpoints import Diverged
 
 FIRST, SECOND = 20, 120  # steps after which the clock is read, to plan
 METRICS = ("fid", "precision_recall", "knn")
 LEARNING_RATE = (1e-4, 1e-3)
 
 
-class Entry(NamedTuple):
+class Candidate(NamedTuple):
     """A model of a study.
 
     Attributes:
@@ -47,31 +49,31 @@ _PENALTY = _RATE | {"weight": (0.1, 10.0)}
 _CLIP = _RATE | {"clip": (1e-2, 1.0)}
 _NEUTRAL = {"network": "neutral"}
 _LUCIC = {
-    "minimax_gan": Entry("gan", _NEUTRAL | {"loss": "minimax"}, {"adam_rate": LEARNING_RATE}),
-    "non_saturating_gan": Entry("gan", _NEUTRAL, {"adam_rate": LEARNING_RATE}),
-    "lsgan": Entry("lsgan", {}, _RATE),
-    "wgan": Entry("wgan", {}, _CLIP),
-    "wgan_gp": Entry("wgan_gp", {}, _PENALTY),
-    "dragan": Entry("dragan", {}, _PENALTY),
-    "began": Entry("began", {}, _RATE | {"gamma": (0.6, 0.9)}),
-    "vae": Entry("vae", _NEUTRAL, _RATE),
+    "minimax_gan": Candidate("gan", _NEUTRAL | {"loss": "minimax"}, {"adam_rate": LEARNING_RATE}),
+    "non_saturating_gan": Candidate("gan", _NEUTRAL, {"adam_rate": LEARNING_RATE}),
+    "lsgan": Candidate("lsgan", {}, _RATE),
+    "wgan": Candidate("wgan", {}, _CLIP),
+    "wgan_gp": Candidate("wgan_gp", {}, _PENALTY),
+    "dragan": Candidate("dragan", {}, _PENALTY),
+    "began": Candidate("began", {}, _RATE | {"gamma": (0.6, 0.9)}),
+    "vae": Candidate("vae", _NEUTRAL, _RATE),
 }
 # The other games on the same terms; the ranges are ours.
 _OTHERS = {
-    "hinge_gan": Entry("hinge_gan", {}, _RATE),
+    "hinge_gan": Candidate("hinge_gan", {}, _RATE),
     # Of its divergences, "gan" is the game that does not saturate.
     **{
-        f"f_gan_{divergence}": Entry("f_gan", {"divergence": divergence}, _RATE)
+        f"f_gan_{divergence}": Candidate("f_gan", {"divergence": divergence}, _RATE)
         for divergence in ("kl", "reverse_kl", "pearson", "squared_hellinger", "jensen_shannon")
     },
-    "fisher_gan": Entry("fisher_gan", {}, _RATE | {"rho": (1e-6, 1e-1)}),
-    "ebgan": Entry("ebgan", {}, _RATE),
-    "bgan": Entry("bgan", {}, _RATE),
-    "gogan": Entry("gogan", {}, _CLIP),
-    "minibatch_gan": Entry("minibatch_gan", {}, _RATE),
-    "semi_supervised_gan": Entry("semi_supervised_gan", {}, _RATE),
-    "unrolled_gan": Entry("unrolled_gan", {}, _RATE | {"discriminator_rate": LEARNING_RATE}),
-    "sngan": Entry("sngan", {}, _RATE),
+    "fisher_gan": Candidate("fisher_gan", {}, _RATE | {"rho": (1e-6, 1e-1)}),
+    "ebgan": Candidate("ebgan", {}, _RATE),
+    "bgan": Candidate("bgan", {}, _RATE),
+    "gogan": Candidate("gogan", {}, _CLIP),
+    "minibatch_gan": Candidate("minibatch_gan", {}, _RATE),
+    "semi_supervised_gan": Candidate("semi_supervised_gan", {}, _RATE),
+    "unrolled_gan": Candidate("unrolled_gan", {}, _RATE | {"discriminator_rate": LEARNING_RATE}),
+    "sngan": Candidate("sngan", {}, _RATE),
 }
 STUDIES = {"lucic": _LUCIC, "adversarial": _LUCIC | _OTHERS}
 
@@ -94,7 +96,7 @@ def entries(study, models):
         models: labels of it, or names of the zoo, for which the learning rate is searched; or None.
 
     Returns:
-        `{label: Entry}`.
+        `{label: Candidate}`.
 
     Raises:
         InputError: there is no such study.
@@ -102,7 +104,7 @@ def entries(study, models):
     if study not in STUDIES:
         raise InputError(f"there is no study {study!r}: take {', '.join(STUDIES)}")
     known = STUDIES[study]
-    return {name: known.get(name) or Entry(name, {}, _RATE) for name in models or known}
+    return {name: known.get(name) or Candidate(name, {}, _RATE) for name in models or known}
 
 
 def run(
@@ -302,7 +304,7 @@ def _trial(trial, find, folder, setup, count):
             verbose=0,
             keep=1,
         )
-        opened = report.open_run(place, find, count)
+        opened = comparison.sample_run(place, find, count)
         results = metrics.evaluate(opened.samples, opened.data, METRICS)
         found = {r.metric: r.value for r in results}
         names = [r.name for r in results]
@@ -330,14 +332,14 @@ def _tell(folder, plan, found, find, count):
     if (folder / "report").exists():
         return
     runs = {
-        label: report.open_run(folder / seeds[0]["name"], find, count)
+        label: comparison.sample_run(folder / seeds[0]["name"], find, count)
         for label in _order(found)
         if (seeds := [s for s in found[label]["seeds"] if math.isfinite(_fid(s))])
     }
     if runs:
         samples = {label: run.samples for label, run in runs.items()}
         figures.save(figures.rows(samples), folder / "samples.png")
-        report.write(list(runs.values()), folder / "report", METRICS)
+        comparison.write(list(runs.values()), folder / "report", METRICS)
 
 
 def _order(found):
@@ -366,7 +368,7 @@ def _markdown(plan, found):
 
 def _mean(results, key):
     values = [r["results"][key] for r in results if math.isfinite(_fid(r))]
-    return report.spread(values) if values else (math.inf, None)
+    return comparison.spread(values) if values else (math.inf, None)
 
 
 def _number(results, key):

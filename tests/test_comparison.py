@@ -8,8 +8,9 @@ from PIL import Image
 
 import zoo
 from tests.test_cli import run, tfgen  # noqa: F401
-from tfgen import report, training
 from tfgen.errors import InputError
+from tfgen.reports import comparison
+from tfgen.runs import training
 
 SETTINGS = {"latent_dim": "2", "hidden": "16", "epochs": "2"}
 
@@ -28,9 +29,9 @@ def runs(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def page(runs, tmp_path_factory):
-    opened = [report.open_run(folder, zoo.find, 150) for folder in runs]
+    opened = [comparison.sample_run(folder, zoo.find, 150) for folder in runs]
     out = tmp_path_factory.mktemp("pages") / "report"
-    return report.write(opened, out, ("fid", "knn", "precision_recall"), "random")
+    return comparison.write(opened, out, ("fid", "knn", "precision_recall"), "random")
 
 
 def test_seeds_share_a_column_with_their_spread(page):
@@ -84,11 +85,11 @@ def test_the_page_in_a_browser(width, page, chromium, tmp_path):
 
 
 def test_nothing_is_overwritten_or_half_written(runs, page, tmp_path):
-    opened = [report.open_run(runs[0], zoo.find, 20)]
+    opened = [comparison.sample_run(runs[0], zoo.find, 20)]
     with pytest.raises(InputError, match="exists already: remove it"):
-        report.write(opened, page.parent)
+        comparison.write(opened, page.parent)
     with pytest.raises(InputError, match="no metric 'fud'"):
-        report.write(opened, tmp_path / "report", ("fud",), "random")
+        comparison.write(opened, tmp_path / "report", ("fud",), "random")
     assert not list(tmp_path.iterdir())
 
 

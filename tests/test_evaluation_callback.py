@@ -11,7 +11,7 @@ import tensorflow as tf
 import zoo
 from tests.conftest import mirrored
 from tfgen.data import load
-from tfgen.evaluation import EvaluationCallback, restore
+from tfgen.runs.evaluation_callback import EvaluationCallback, restore
 
 
 def stage():

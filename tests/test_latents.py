@@ -10,10 +10,11 @@ from PIL import Image
 from scipy import stats
 
 import zoo
-from tfgen import cli, latent, random
+from tfgen import cli, random
 from tfgen.data import load
 from tfgen.endpoint import SEEDS, Element, Endpoint, labels
 from tfgen.errors import InputError
+from tfgen.latents import decoding, editing, interpolation, inversion
 
 IMAGE = Element("images", (2, 2, 1), "float32", -1.0, 1.0)
 
@@ -50,7 +51,7 @@ def uniform(seeds, shape):
     return 2.0 * random.uniform(seeds, shape) - 1.0
 
 
-@pytest.mark.parametrize("path", latent.PATHS.values())
+@pytest.mark.parametrize("path", interpolation.PATHS.values())
 def test_ways_begin_and_end_at_their_ends(path):
     first, last = np.random.default_rng(0).normal(size=[2, 5, 3, 20]).astype("float32")
     ways = path(first, last, 7)
@@ -62,17 +63,20 @@ def test_ways_begin_and_end_at_their_ends(path):
 
 
 def test_a_straight_way_has_equal_steps():
-    steps = np.diff(latent.lerp([0.0, 4.0], [8.0, 0.0], 5), axis=0)
+    steps = np.diff(interpolation.lerp([0.0, 4.0], [8.0, 0.0], 5), axis=0)
     np.testing.assert_allclose(steps, np.tile([2.0, -1.0], [4, 1]))
 
 
 def test_a_spherical_way_keeps_the_length_and_turns_evenly():
-    way = latent.slerp([3.0, 0.0], [0.0, 3.0], 4)
+    way = interpolation.slerp([3.0, 0.0], [0.0, 3.0], 4)
     angles = np.pi / 2 * np.arange(4) / 3
     np.testing.assert_allclose(way, 3 * np.stack([np.cos(angles), np.sin(angles)], 1), atol=1e-6)
     # Gaussian ends are nearly orthogonal and of length sqrt(D), and so is all between them.
     first, last = np.random.default_rng(0).normal(size=[2, 1000])
-    lengths = [np.linalg.norm(path(first, last, 11)[5]) for path in (latent.slerp, latent.lerp)]
+    lengths = [
+        np.linalg.norm(path(first, last, 11)[5])
+        for path in (interpolation.slerp, interpolation.lerp)
+    ]
     assert lengths[0] == pytest.approx(np.sqrt(1000), rel=0.06)
     assert lengths[1] == pytest.approx(np.sqrt(500), rel=0.06)
 
@@ -80,11 +84,15 @@ def test_a_spherical_way_keeps_the_length_and_turns_evenly():
 @pytest.mark.parametrize("last", [[2.0, 0.0], [-1.0, 0.0]])
 def test_where_there_is_no_one_great_circle_the_way_is_straight(last):
     first = [1.0, 0.0]
-    np.testing.assert_allclose(latent.slerp(first, last), latent.lerp(first, last), atol=1e-6)
+    np.testing.assert_allclose(
+        interpolation.slerp(first, last), interpolation.lerp(first, last), atol=1e-6
+    )
 
 
 def test_the_map_has_even_steps_of_probability():
-    plane = latent.manifold(model(lambda z: tf.reshape(tf.repeat(z, 2, axis=1), [-1, 2, 2, 1])), 9)
+    plane = interpolation.manifold(
+        model(lambda z: tf.reshape(tf.repeat(z, 2, axis=1), [-1, 2, 2, 1])), 9
+    )
     first, second = plane[..., 0, 0, 0], plane[..., 1, 0, 0]
     probabilities = (np.arange(9) + 0.5) / 9
     np.testing.assert_allclose(first, np.tile(stats.norm.ppf(probabilities), [9, 1]), atol=1e-5)
@@ -93,42 +101,42 @@ def test_the_map_has_even_steps_of_probability():
 
 def test_what_is_no_plane_of_normal_latents_has_no_map():
     with pytest.raises(InputError, match="latents of this model have 3: train with latent_dim=2"):
-        latent.manifold(model(linear, dimensions=3))
+        interpolation.manifold(model(linear, dimensions=3))
     with pytest.raises(InputError, match="not standard normal"):
-        latent.manifold(model(linear, prior=uniform))
+        interpolation.manifold(model(linear, prior=uniform))
     with pytest.raises(InputError, match="no latents to vary: it offers sample"):
-        latent.manifold(SimpleNamespace(endpoints={"sample": None}))
+        interpolation.manifold(SimpleNamespace(endpoints={"sample": None}))
 
 
 def test_arithmetic_is_of_means():
     groups = np.random.default_rng(0).normal(size=[3, 4, 5])
     means = groups.mean(axis=1)
-    found = latent.arithmetic([groups[0], groups[2]], [groups[1]])
+    found = editing.arithmetic([groups[0], groups[2]], [groups[1]])
     np.testing.assert_allclose(found, means[0] - means[1] + means[2], rtol=1e-5)
 
 
 def test_an_attribute_is_the_difference_of_means_and_editing_adds_it():
     codes = np.random.default_rng(0).normal(size=[400, 2])
     has = np.arange(400) < 250
-    direction = latent.attribute(codes + has[:, None] * [3.0, -1.0], has)
+    direction = editing.attribute(codes + has[:, None] * [3.0, -1.0], has)
     np.testing.assert_allclose(direction, [3, -1], atol=0.3)
     images = linear(tf.constant(codes[:6], tf.float32))
-    edited = latent.edit(model(linear, encode=inverse), images, direction, [0.0, 0.5, 1.0])
+    edited = editing.edit(model(linear, encode=inverse), images, direction, [0.0, 0.5, 1.0])
     expected = codes[:6, None] + np.array([0, 0.5, 1])[:, None] * direction
     np.testing.assert_allclose(edited, np.reshape(expected @ MATRIX, [6, 3, 2, 2, 1]), atol=1e-5)
     for nobody in (np.zeros(400), np.ones(400)):
         with pytest.raises(InputError, match="400 images have the attribute"):
-            latent.attribute(codes, nobody)
+            editing.attribute(codes, nobody)
 
 
 def test_models_that_encode_nothing_or_want_a_class():
     with pytest.raises(InputError, match="encodes no images: it offers latents, decode"):
-        latent.encode(model(linear), np.zeros([1, 2, 2, 1], "float32"))
+        decoding.encode(model(linear), np.zeros([1, 2, 2, 1], "float32"))
     recipe = zoo.find("cvae")
     tiny = recipe.settings({"hidden": 8, "latent_dim": 2})
     cvae = next(recipe.function(load("digits"), **tiny)).model
     with pytest.raises(InputError, match="told the class"):
-        latent.encode(cvae, np.zeros([1, 8, 8, 1], "float32"))
+        decoding.encode(cvae, np.zeros([1, 8, 8, 1], "float32"))
 
 
 def test_labels_reach_the_model_as_they_are_or_as_conditions():
@@ -144,19 +152,19 @@ def test_labels_reach_the_model_as_they_are_or_as_conditions():
     )
     z = np.random.default_rng(0).normal(size=[300, 2, 2]).astype("float32")  # several portions
     for one in by_label, by_condition:
-        assert latent.told(one) == 3
-        made = latent.decode(one, z, np.array([0, 2]))
+        assert decoding.class_count(one) == 3
+        made = decoding.decode(one, z, np.array([0, 2]))
         np.testing.assert_allclose(made[:, 0], linear(z[:, 0]), atol=1e-6)
         np.testing.assert_allclose(made[:, 1], linear(z[:, 1]) + 2, atol=1e-6)
         with pytest.raises(InputError, match="label 3: its labels are 0 to 2"):
-            latent.decode(one, z, 3)
+            decoding.decode(one, z, 3)
     with pytest.raises(InputError, match="label 1: this model has no classes"):
-        latent.decode(model(linear), z, 1)
+        decoding.decode(model(linear), z, 1)
 
 
 def test_a_linear_generator_is_inverted_exactly():
     z = 0.7 * np.random.default_rng(0).normal(size=[20, 2]).astype("float32")
-    found = latent.invert(model(linear), linear(z), restarts=2)
+    found = inversion.invert(model(linear), linear(z), restarts=2)
     np.testing.assert_allclose(found.latents, z, atol=1e-3)
     np.testing.assert_allclose(found.images, linear(z), atol=1e-3)
     assert found.errors.max() < 1e-6 and found.all_errors.shape == (20, 2)
@@ -171,7 +179,7 @@ def wavy(latents):
 
 def test_restarts_find_what_one_way_misses():
     z = uniform(tf.range(1000, 1030), [2]).numpy()
-    found = latent.invert(model(wavy, prior=uniform), wavy(z), restarts=60, steps=300)
+    found = inversion.invert(model(wavy, prior=uniform), wavy(z), restarts=60, steps=300)
     right = np.abs(found.latents - z).max(axis=1) < 0.01
     assert right.mean() > 0.9
     assert (found.all_errors[:, 0] < 1e-5).mean() < 0.5
@@ -181,16 +189,16 @@ def test_restarts_find_what_one_way_misses():
 def test_an_image_is_inverted_alike_alone_and_among_others(monkeypatch):
     z = uniform(tf.range(5), [2]).numpy()
     one = model(wavy, prior=uniform)
-    together = latent.invert(one, wavy(z), restarts=4, steps=50)
-    monkeypatch.setattr(latent, "ROWS", 4)  # two images a loop
-    apart = latent.invert(one, wavy(z), restarts=4, steps=50)
+    together = inversion.invert(one, wavy(z), restarts=4, steps=50)
+    monkeypatch.setattr(inversion, "ROWS", 4)  # two images a loop
+    apart = inversion.invert(one, wavy(z), restarts=4, steps=50)
     for left, right in zip(together, apart, strict=True):
         np.testing.assert_allclose(left, right, atol=1e-5)
 
 
 def test_what_is_found_lies_in_the_range_of_the_prior():
     far = np.array([[3.0, 0.1], [0.2, -5.0]], "float32")
-    clipped = latent.invert(model(linear, prior=uniform), linear(far), steps=200)
+    clipped = inversion.invert(model(linear, prior=uniform), linear(far), steps=200)
     assert np.abs(clipped.latents).max() <= 1
     square = np.stack(np.meshgrid(*[np.linspace(-1, 1, 41)] * 2), axis=-1).reshape(-1, 2)
     differences = (square[:, None] - far) @ MATRIX.numpy()  # [1681, 2, 4]
@@ -205,25 +213,25 @@ def test_the_class_is_found_too():
     known = np.array([3, 0, 1], "int32")
     one = model(striped, classes=4)
     images = striped(tf.zeros([3, 2]), known)
-    found = latent.invert(one, images, restarts=2, steps=20)
+    found = inversion.invert(one, images, restarts=2, steps=20)
     assert found.labels.tolist() == known.tolist() and found.all_errors.shape == (3, 4)
-    given = latent.invert(one, images, labels=[2, 2, 2], restarts=2, steps=20)
+    given = inversion.invert(one, images, labels=[2, 2, 2], restarts=2, steps=20)
     assert given.labels.tolist() == [2, 2, 2] and (given.errors > 10 * found.errors).all()
     with pytest.raises(InputError, match="label 9: its labels are 0 to 3"):
-        latent.invert(one, images, labels=[9, 0, 0])
+        inversion.invert(one, images, labels=[9, 0, 0])
     with pytest.raises(InputError, match=r"images of \(3, 3, 1\): this model makes such of"):
-        latent.invert(one, np.zeros([1, 3, 3, 1]))
+        inversion.invert(one, np.zeros([1, 3, 3, 1]))
 
 
 def test_files_become_rows(tmp_path):
     picture = Image.effect_noise((9, 5), 90).convert("RGB")
     picture.save(tmp_path / "a.png")
     Image.new("L", (2, 2), 255).save(tmp_path / "b.png")
-    rows = latent.read([tmp_path / "a.png", tmp_path / "b.png"], IMAGE)
+    rows = decoding.read([tmp_path / "a.png", tmp_path / "b.png"], IMAGE)
     assert rows.shape == (2, 2, 2, 1) and rows[0].std() > 0 and (rows[1] == 1).all()
     (tmp_path / "c.png").write_bytes(b"nothing")
     with pytest.raises(InputError, match="c.png cannot be read as an image"):
-        latent.read([tmp_path / "c.png"], IMAGE)
+        decoding.read([tmp_path / "c.png"], IMAGE)
 
 
 @pytest.fixture(scope="module")

@@ -10,8 +10,9 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tfgen import checkpoints, figures, files
-from tfgen.checkpoints import Diverged
+from tfgen.runs import checkpoints
+from tfgen import figures, files
+from tfgen.runs.checkpoints import Diverged
 from tfgen.endpoint import classes, draw
 
 
@@ -29,7 +30,7 @@ class Guard(keras.callbacks.Callback):
                 raise Diverged(f"{term} became {value} at step {step} or just before")
 
 
-class History(keras.callbacks.Callback):
+class HistoryFile(keras.callbacks.Callback):
     """`history.csv`: a row an epoch, the means of all terms.
 
     Args:
@@ -54,7 +55,7 @@ class History(keras.callbacks.Callback):
             writer.writerows(rows)
 
 
-class Samples(keras.callbacks.Callback):
+class SampleGrid(keras.callbacks.Callback):
     """A picture an epoch of what the model makes of the seeds 0, 1, 2, …
 
     Args:
@@ -89,6 +90,27 @@ class Samples(keras.callbacks.Callback):
         with self.writer.as_default():
             tf.summary.image("samples", np.array(picture.convert("RGB"))[None], step=epoch)
         self.writer.flush()
+
+
+class PreviewGrid(SampleGrid):
+    """Rows of test data and what the model's `preview` makes of them, a column each.
+
+    Args:
+        folder: for `epoch_NNN.png`.
+        events: the folder for TensorBoard, which shows the same pictures.
+        batch: what `preview` takes: arrays of rows, the same each time.
+    """
+
+    def __init__(self, folder, events, batch):
+        super().__init__(folder, events)
+        self.batch = batch
+
+    def on_train_begin(self, logs=None):
+        self.preview = tf.function(self.model.preview, autograph=False)
+        self.writer = tf.summary.create_file_writer(str(self.events))
+
+    def picture(self):
+        return figures.columns([column.numpy() for column in self.preview(self.batch)])
 
 
 class Saver(keras.callbacks.Callback):

@@ -7,9 +7,9 @@ import tensorflow as tf
 
 from tfgen.endpoint import classes
 from tfgen.errors import InputError
+from tfgen.latents.decoding import PRIOR, decoder
 
 COLUMNS = 10
-PRIOR = 1000  # draws of the prior, whose 2nd to 98th percentile a latent dimension runs through
 
 
 class Code(NamedTuple):
@@ -54,7 +54,7 @@ def traverse(model, number, rows=10, seed=0):
     """Varies one code of some latents.
 
     Args:
-        model: has an endpoint `decode` or `generate` and `latents(seeds)`.
+        model: has an endpoint `decode` and `latents(seeds)`.
         number: of the code, among those of `codes`.
         rows: an int; row k has the latents of seed + k, and class k where there are classes.
         seed: an int.
@@ -91,11 +91,3 @@ def traverse(model, number, rows=10, seed=0):
         tensors = {key: tf.constant(v) for key, v in (inputs | {chosen.vector: varied}).items()}
         columns.append(endpoint(**tensors)[endpoint.outputs[0].name].numpy())
     return chosen, np.stack(columns, axis=1)
-
-
-def decoder(model):
-    """The `Endpoint` that makes rows of latents: `decode` or `generate`; raises as `codes`."""
-    for name in ("decode", "generate"):
-        if name in model.endpoints:
-            return model.endpoints[name]
-    raise InputError(f"this model has no latents to vary: it offers {', '.join(model.endpoints)}")

@@ -17,12 +17,12 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tfgen import callbacks, checkpoints, figures, files
+from tfgen.runs import callbacks, checkpoints
+from tfgen import figures, files
 from tfgen.data import Data, load
-from tfgen.doctor import Doctor
+from tfgen.runs.diagnostics import Diagnostics
 from tfgen.endpoint import draw
 from tfgen.errors import InputError
-from tfgen.looks import Looks
 from tfgen.model import GenerativeModel
 
 
@@ -35,7 +35,7 @@ class Stage(NamedTuple):
         optimizer: `{objective: optimizer}`, or one optimizer of which each gets a copy.
         batch_size: rows of one update.
         epochs: how often all data are seen.
-        together: steps that run in one call of `fit`, at most: some 10 where a step takes
+        steps_per_execution: steps that run in one call of `fit`, at most: some 10 where a step takes
             milliseconds, as Python's millisecond between two calls then counts.
     """
 
@@ -44,7 +44,7 @@ class Stage(NamedTuple):
     optimizer: object
     batch_size: int
     epochs: int
-    together: int = 1
+    steps_per_execution: int = 1
 
     def compile(self, **kwargs):
         """The model, compiled with the stage's optimizer; `kwargs` as in its `compile`."""
@@ -52,17 +52,17 @@ class Stage(NamedTuple):
         return self.model
 
     @property
-    def rows(self):
+    def rows_per_step(self):
         """Rows of one step: `batch_size` for each update of the busiest objective."""
-        return self.batch_size * self.model.parts
+        return self.batch_size * self.model.updates_per_step
 
     @property
     def steps_per_epoch(self):
-        return self.data.steps_per_epoch(self.rows)
+        return self.data.steps_per_epoch(self.rows_per_step)
 
     def batches(self, seed=0, start=0):
         """The endless stream of batches for `model.fit`, from step `start` on."""
-        return self.data.batches(self.rows, seed, start)
+        return self.data.batches(self.rows_per_step, seed, start)
 
 
 class Recipe(NamedTuple):
@@ -121,7 +121,7 @@ def train(
     minutes=10.0,
     keep=3,
     verbose=None,
-    doctor=False,
+    diagnose=False,
 ):
     """Trains a recipe into a run folder, or goes on with the run that is there.
 
@@ -141,7 +141,7 @@ def train(
         keep: how many checkpoints stay.
         verbose: as in `fit`: 1 for a bar, 2 for a line an epoch, 0 for silence; None for a bar on
             a terminal and lines elsewhere.
-        doctor: whether a `Doctor` examines the model; it leaves `doctor.csv` and `doctor.png`.
+        diagnostics: whether a `Diagnostics` examines the model; it leaves `diagnostics.csv` and `diagnostics.png`.
 
     Returns:
         The model of the last stage, trained.
@@ -156,8 +156,8 @@ def train(
         verbose = 1 if sys.stdout.isatty() else 2
     run = {"model": recipe.name, "settings": recipe.settings(given or {}), **setup._asdict()}
     _check(folder, run)
-    if doctor and "TF_CONFIG" in os.environ:
-        raise InputError("the doctor examines models on one machine, but TF_CONFIG names several")
+    if diagnose and "TF_CONFIG" in os.environ:
+        raise InputError("diagnostics examine models on one machine, but TF_CONFIG names several")
     strategy = _strategy(setup.replicas)
     data = load(setup.data, setup.image_size)
     with _policy(setup.precision), strategy.scope():
@@ -171,8 +171,8 @@ def train(
             model = stage.compile(seed=setup.seed)
             if _is_chief() and not (folder / "run.json").exists():
                 files.write_json(folder / "run.json", run | _origin())
-            watching = [_doctor(folder, stage)] if doctor else []
-            _play(folder, number, stage, setup.seed, steps, minutes, keep, verbose, watching)
+            watching = [_diagnostics(folder, stage)] if diagnose else []
+            _train_stage(folder, number, stage, setup.seed, steps, minutes, keep, verbose, watching)
             model.optimizer.hold = False
             model.optimizer.finalize_variable_values(None)
     return model
@@ -207,7 +207,7 @@ def open_run(folder, find):
     return model, data
 
 
-def _play(folder, number, stage, seed, steps, minutes, keep, verbose, watching=()):
+def _train_stage(folder, number, stage, seed, steps, minutes, keep, verbose, watching=()):
     """Trains one stage from where its newest checkpoint left it."""
     model, per_epoch = stage.model, stage.steps_per_epoch
     found = checkpoints.newest(folder / "checkpoints", model, number)
@@ -217,7 +217,7 @@ def _play(folder, number, stage, seed, steps, minutes, keep, verbose, watching=(
     # A divisor, as `fit` would run over the end of an epoch by what remains; the same one in every
     # piece of a run, as it may change the last bit of a mean; and one by one on several machines,
     # where Keras fails to run more.
-    most = 1 if "TF_CONFIG" in os.environ else stage.together
+    most = 1 if "TF_CONFIG" in os.environ else stage.steps_per_execution
     together = max(n for n in range(1, most + 1) if per_epoch % n == 0)
     model.steps_per_execution = together
     total = stage.epochs * per_epoch
@@ -229,7 +229,7 @@ def _play(folder, number, stage, seed, steps, minutes, keep, verbose, watching=(
             end, count = total // per_epoch, per_epoch
         else:  # what is missing of this one
             end, count = epoch + 1, min((epoch + 1) * per_epoch, total) - step
-        history = callbacks.History(shown / "history.csv", rows, per_epoch)
+        history = callbacks.HistoryFile(shown / "history.csv", rows, per_epoch)
         saver = callbacks.Saver(
             folder / "checkpoints",
             number,
@@ -265,19 +265,19 @@ def _play(folder, number, stage, seed, steps, minutes, keep, verbose, watching=(
         figures.save(curves, shown / "losses.png")
 
 
-def _doctor(folder, stage):
-    rows = min(Doctor.ROWS, len(stage.data.test))
+def _diagnostics(folder, stage):
+    rows = min(Diagnostics.ROWS, len(stage.data.test))
     batch = next(iter(stage.data.batches(rows, split="test")))  # shuffled: some of each class
-    return Doctor(batch, folder)
+    return Diagnostics(batch, folder)
 
 
 def _pictures(folder, stage):
     events = folder / "events"
     places = folder / "samples", events / "samples"
-    if hasattr(stage.model, "look"):
-        pictures = Looks(*places, stage.data.rows("test", 8))
+    if hasattr(stage.model, "preview"):
+        pictures = callbacks.PreviewGrid(*places, stage.data.rows("test", 8))
     else:
-        pictures = callbacks.Samples(*places, background(stage.data))
+        pictures = callbacks.SampleGrid(*places, background(stage.data))
     return [pictures, keras.callbacks.TensorBoard(events, write_graph=False)]
 
 

@@ -7,7 +7,7 @@ import pathlib
 import keras
 import numpy as np
 
-from tfgen import checkpoints
+from tfgen.runs import checkpoints
 
 
 class EvaluationCallback(keras.callbacks.Callback):

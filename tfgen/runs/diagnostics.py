@@ -1,4 +1,4 @@
-"""The training doctor: says in words, while a model trains, what goes wrong with it."""
+"""The training diagnostics: says in words, while a model trains, what goes wrong with it."""
 
 import csv
 import pathlib
@@ -7,9 +7,10 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tfgen import figures, files, losses, random
+from tfgen import figures, files, random
+from tfgen.objectives import losses
 from tfgen.endpoint import draw
-from tfgen.model import given
+from tfgen.model import without_missing
 
 PATIENCE = 5  # examinations in turn that must agree
 BEGINNING = 20  # examinations, until which a generator may not have found its way out of one point
@@ -21,10 +22,10 @@ VANISHED, TINY = 1e-3, 1e-4
 DEAD = 0.01  # nats of divergence from the prior, below which a latent says nothing
 
 
-class Doctor(keras.callbacks.Callback):
+class Diagnostics(keras.callbacks.Callback):
     """Examines a model every few steps, says what it finds, and draws the curves.
 
-    `doctor.csv` and `doctor.png` hold, as far as the model's endpoints allow:
+    `diagnostics.csv` and `diagnostics.png` hold, as far as the model's endpoints allow:
 
         gradient/OBJECTIVE     norm of the gradient on the probe, for the objective's own networks
         discriminator/D(x)     mean of sigmoid(logits); `reals` and `fakes`, means of the output
@@ -35,7 +36,7 @@ class Doctor(keras.callbacks.Callback):
 
     Gradients and discriminator are measured as in training, with batches' own statistics and with
     dropout, on the same rows and noise each time. What this moves is put back, so that training
-    goes on bit by bit as without a doctor.
+    goes on bit by bit as without it.
 
     Args:
         batch: a batch as the losses take it, some 64 rows that training does not see.
@@ -52,14 +53,14 @@ class Doctor(keras.callbacks.Callback):
 
     def __init__(self, batch, folder=None, every=100, say=print):
         super().__init__()
-        self.batch, self.every, self.say = given(batch), every, say
+        self.batch, self.every, self.say = without_missing(batch), every, say
         self.folder = pathlib.Path(folder) if folder else None
         self.rows, self.findings, self.broken, self._run = [], {}, {}, None
 
     def on_train_begin(self, logs=None):
         if self._run is None:  # `fit` may be called for several pieces of one training
             self._prepare()
-        path = self.folder and self.folder / "doctor.csv"
+        path = self.folder and self.folder / "diagnostics.csv"
         if path and path.exists():
             with open(path, newline="") as file:
                 kept = [{k: float(v) for k, v in row.items()} for row in csv.DictReader(file)]
@@ -72,14 +73,14 @@ class Doctor(keras.callbacks.Callback):
         for term, value in logs.items():
             if term not in self.broken and not np.isfinite(value).all():
                 self.broken[term] = f"{term} is not a finite number: try lower learning rates"
-                self.say(f"doctor: {self.broken[term]}")
+                self.say(f"diagnostics: {self.broken[term]}")
         # Not `step % every`: several steps may run at once.
         if int(self.model.step.numpy()) - self.rows[-1]["step"] >= self.every:
             self._note()
 
     def on_train_end(self, logs=None):
         if self.folder:
-            figures.save(picture(self.rows), self.folder / "doctor.png")
+            figures.save(picture(self.rows), self.folder / "diagnostics.png")
 
     def _prepare(self):
         strategy = self.model.distribute_strategy
@@ -97,12 +98,12 @@ class Doctor(keras.callbacks.Callback):
         self.rows.append(row)
         found = diagnoses(self.rows)
         for name in found.keys() - self.findings.keys():
-            self.say(f"doctor, step {step}: {found[name]}")
+            self.say(f"diagnostics, step {step}: {found[name]}")
         for name in self.findings.keys() - found.keys() - self.broken.keys():
-            self.say(f"doctor, step {step}: no longer: {name}")
+            self.say(f"diagnostics, step {step}: no longer: {name}")
         self.findings = found | self.broken
         if self.folder:
-            path = self.folder / "doctor.csv"
+            path = self.folder / "diagnostics.csv"
             with files.replacing(path) as temporary, open(temporary, "w", newline="") as file:
                 writer = csv.DictWriter(file, self.rows[0].keys())
                 writer.writeheader()
@@ -130,7 +131,7 @@ class Doctor(keras.callbacks.Callback):
                 for name, objective in model.objectives.items()
             }
             if "discriminate" in endpoints and "sample" in endpoints:
-                row |= model._play(batch, loss=self._players, training=True)
+                row |= model._losses(batch, loss=self._players, training=True)
         if "encode" in endpoints and endpoints["encode"].outputs[-1].name == "scales":
             mean, scale = endpoints["encode"](**_named(endpoints["encode"], batch)).values()
             divergence = 0.5 * (mean**2 + scale**2 - 1.0) - tf.math.log(scale)  # from N(0, 1)
@@ -197,7 +198,7 @@ def diagnoses(rows):
     """What the last examinations agree on.
 
     Args:
-        rows: as `Doctor.rows`, the latest last.
+        rows: as `Diagnostics.rows`, the latest last.
 
     Returns:
         `{name: sentence}`; empty for a healthy model, and before there are enough examinations.

@@ -9,7 +9,7 @@ import keras
 import tensorflow as tf
 
 from tfgen import random
-from tfgen.losses import AdversarialLoss
+from tfgen.objectives.losses import AdversarialLoss
 
 
 def one_sided(loss, share=0.1):
@@ -94,7 +94,7 @@ def feature_matching(reals, fakes):
     return tf.reduce_sum((real - fake) ** 2)
 
 
-class History(keras.layers.Layer):
+class HistoricalAveraging(keras.layers.Layer):
     """Historical averaging: how far weights are from their means over all steps so far.
 
         |theta - 1/t sum_i theta[i]|^2

@@ -9,7 +9,7 @@ from PIL import Image
 from rich.progress import track
 
 from tfgen import figures
-from tfgen.data import pictures
+from tfgen.data import image_files
 from tfgen.errors import InputError
 
 ENDPOINTS = {"a2b": "translate_a_to_b", "b2a": "translate_b_to_a"}
@@ -100,11 +100,11 @@ def _targets(source, out):
     files = [
         file
         for file in sorted(source.rglob("*"))
-        if file.suffix.lower() in pictures.SUFFIXES
+        if file.suffix.lower() in image_files.SUFFIXES
         and not any(part.startswith(".") for part in file.relative_to(source).parts)
     ]
     if not files:
-        raise InputError(f"--input {source}: no image in it ({', '.join(pictures.SUFFIXES)})")
+        raise InputError(f"--input {source}: no image in it ({', '.join(image_files.SUFFIXES)})")
     targets = {file: _png(out / file.relative_to(source)) for file in files}
     if len(set(targets.values())) < len(targets):
         seen = set()
@@ -121,7 +121,7 @@ def _png(path, suffix=""):
 
 def _read(file, channels):
     """float32 `[H, W, channels]` in [-1, 1]; gray is taken from colours as Pillow does."""
-    image = pictures.decode(file)
+    image = image_files.decode(file)
     if channels == 1:
         image = np.asarray(Image.fromarray(image).convert("L"))[..., None]
     return image.astype("float32") / 127.5 - 1.0

@@ -1,0 +1,40 @@
+"""The data sets: list them, look at them."""
+
+import pathlib
+from typing import Annotated
+
+import typer
+from rich.table import Table
+
+from tfgen.cli.shared import console, say, start_tensorflow, write
+
+app = typer.Typer()
+
+
+@app.command("list")
+def list_data():
+    """Lists the data sets by name, and whether they are on this machine."""
+    from tfgen.data import names
+
+    table = Table("name", "what it is", "where", box=None)
+    for row in names.names():
+        table.add_row(*row)
+    console.print(table)
+
+
+@app.command("show")
+def show_data(
+    name: Annotated[str, typer.Argument(help="A name from tfgen data list, or folder:PATH.")],
+    out: Annotated[pathlib.Path, typer.Option(help="A .png.")] = pathlib.Path("data.png"),
+    count: Annotated[int, typer.Option(help="How many.", min=1)] = 64,
+    image_size: Annotated[int | None, typer.Option(help="Pixels.")] = None,
+):
+    """Draws rows of a data set, evenly spread over it."""
+    start_tensorflow()
+    from tfgen.data import load
+
+    data = load(name, image_size)
+    rows, _ = data.rows("train", count)
+    write(data.element, rows, out)
+    shape, classes = data.element.shape, len(data.classes)
+    say(f"{name}: {data.size} rows of {shape}, {classes} classes: {out}")

@@ -1,0 +1,55 @@
+"""Commands that deliver and serve."""
+
+import pathlib
+import sys
+from typing import Annotated
+
+import typer
+
+import zoo
+from tfgen.cli.shared import Run, deliver, fail, positive, say, start_tensorflow
+
+app = typer.Typer()
+
+
+@app.command()
+def export(
+    run: Run,
+    to: Annotated[str, typer.Option(help="Formats: saved_model,lite,onnx,serving,web.")] = (
+        "saved_model,lite"
+    ),
+    out: Annotated[pathlib.Path | None, typer.Option(help="Folder; RUN/export.")] = None,
+    quantize: Annotated[
+        str, typer.Option(help="LiteRT's weights: none, float16, dynamic, int8, advise.")
+    ] = "float16",
+    endpoints: Annotated[
+        str | None, typer.Option(help="Such as sample,decode; all of them if absent.")
+    ] = None,
+    batch: Annotated[str, typer.Option(help="Rows of each call: free, or a number.")] = "free",
+):
+    """Writes the model for servers, devices and browsers, and checks each against Keras."""
+    rows = None if batch == "free" else positive("batch", batch, "free")
+    start_tensorflow()
+    from tfgen.runs import training
+
+    model, data = training.open_run(run, zoo.find)
+    chosen = endpoints.split(",") if endpoints else None
+    options = {"quantize": quantize, "endpoints": chosen, "batch": rows, "compare": True}
+    deliver(model, data, to, out or run / "export", run.resolve().name, **options)
+
+
+@app.command()
+def serve(
+    out: Annotated[pathlib.Path, typer.Argument(help="A delivery with the format serving.")],
+    port: Annotated[int, typer.Option(help="Of REST.")] = 8501,
+    host: Annotated[str, typer.Option(help="0.0.0.0 to be reached from elsewhere.")] = "127.0.0.1",
+):
+    """Serves a delivery on this machine, with TensorFlow Serving's REST."""
+    from export import errors, server
+
+    try:
+        kit, name = server.find(out)
+        say(f"{name}: http://{host}:{port}/v1/models/{name} (stop with Ctrl-C)")
+        sys.exit(server.serve(kit, port, host))
+    except errors.DeliveryError as error:
+        fail(error, 1)

@@ -1,0 +1,93 @@
+"""Commands that train."""
+
+import pathlib
+import sys
+from typing import Annotated
+
+import typer
+
+import zoo
+from tfgen.cli.shared import deliver, fail, pair, positive, say, start_tensorflow, write
+
+app = typer.Typer()
+
+
+@app.command()
+def train(
+    model: Annotated[str, typer.Argument(help="A name from tfgen list.")],
+    settings: Annotated[
+        list[str] | None, typer.Argument(help="key=value, for the model's recipe.")
+    ] = None,
+    data: Annotated[str, typer.Option(help="A name from tfgen data list, or folder:PATH.")] = (
+        "digits"
+    ),
+    image_size: Annotated[int | None, typer.Option(help="Pixels; the set's own if absent.")] = None,
+    run: Annotated[pathlib.Path | None, typer.Option(help="Folder; runs/MODEL-DATA.")] = None,
+    epochs: Annotated[int | None, typer.Option(help="How often all data are seen.")] = None,
+    steps: Annotated[int | None, typer.Option(help="Stop after so many steps.", min=1)] = None,
+    batch_size: Annotated[int | None, typer.Option(help="Rows of one update.")] = None,
+    seed: Annotated[int, typer.Option(help="Of weights, order and noise.")] = 0,
+    replicas: Annotated[str, typer.Option(help="auto, or a number of devices.")] = "auto",
+    precision: Annotated[
+        str, typer.Option(help="float32, mixed_bfloat16 or mixed_float16.")
+    ] = "float32",
+    minutes: Annotated[float, typer.Option(help="Between two checkpoints, at most.")] = 10.0,
+    keep: Annotated[int, typer.Option(help="Checkpoints that stay.", min=1)] = 3,
+    diagnose: Annotated[
+        bool,
+        typer.Option("--diagnose", help="Say what goes wrong."),
+    ] = False,
+):
+    """Trains a model into a run folder; the same command again goes on with the run."""
+    given = dict(pair(setting) for setting in settings or [])
+    for key, value in (("epochs", epochs), ("batch_size", batch_size)):
+        if value is not None:
+            given[key] = value
+    zoo.locate(model)  # an unknown name is told before TensorFlow is imported
+    start_tensorflow()
+    from tfgen.runs import training
+    from tfgen.runs.checkpoints import Diverged
+
+    if replicas != "auto":
+        replicas = positive("replicas", replicas, "auto")
+    run = run or pathlib.Path("runs") / f"{model}-{data.replace(':', '-').replace('/', '-')}"
+    setup = training.Setup(data, image_size, seed, replicas, precision)
+    try:
+        training.train(
+            zoo.find(model),
+            run,
+            given,
+            setup,
+            steps=steps,
+            minutes=minutes,
+            keep=keep,
+            diagnose=diagnose,
+        )
+    except Diverged as error:
+        fail(f"training diverged: {error}", 1)
+    except KeyboardInterrupt:
+        say(f"\nstopped and saved in {run}: the same command goes on from here")
+        sys.exit(130)
+    say(f"trained: {run} (samples/, losses.png, history.csv, events/, checkpoints/)")
+
+
+@app.command()
+def quickstart(
+    folder: Annotated[pathlib.Path, typer.Option(help="Where all of it goes.")] = pathlib.Path(
+        "runs/quickstart"
+    ),
+):
+    """Trains on real digits, draws samples, delivers and verifies: a few minutes."""
+    start_tensorflow()
+    from tfgen.runs import training
+
+    say("1. training a DCGAN on 1,797 real handwritten digits")
+    recipe, setup = zoo.find("dcgan"), training.Setup("digits", image_size=16)
+    given = {"width": 32, "epochs": 60, "batch_size": 64, "latent_dim": 32}
+    model = training.train(recipe, folder, given, setup)
+    rows, element = training.samples(model, 64, seed=0)
+    write(element, rows, folder / "samples.png")
+    say(f"2. what it makes of the seeds 0 to 63: {folder / 'samples.png'}")
+    model, data = training.open_run(folder, zoo.find)
+    say("3. delivering it, each endpoint compared with Keras")
+    deliver(model, data, "saved_model,lite", folder / "export", folder.resolve().name)

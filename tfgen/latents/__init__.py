@@ -1,0 +1,1 @@
+"""What latents and translators are good for once a model is trained."""

@@ -1,0 +1,1 @@
+"""What the loss of a paper is made of: losses, penalties, distributions and more."""
