@@ -19,7 +19,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 import export
 import zoo
 from export import card
-from tfgen.runs import training
+from tfgen.runs import opening
 
 HEAD = "## Delivered"
 FORMATS = ("saved_model", "lite", "onnx")
@@ -43,11 +43,10 @@ def main():
         name, settings, data = (written[key] for key in ("model", "settings", "data"))
         defaults = zoo.find(name).settings({})
         changed = [f"{key}={value}" for key, value in settings.items() if value != defaults[key]]
-        model, rows = training.open_run(run, zoo.find)
+        model, data_set = opening.open_run(run, zoo.find)
         with tempfile.TemporaryDirectory() as folder:
             out = Path(folder) / "out"
-            images, _ = rows.rows("test", 128)
-            report = export.deliver(model, images, out, FORMATS, name, compare=True)
+            report = export.deliver(model, data_set, out, FORMATS, name, compare=True)
         command = " ".join(["tfgen train", name, *changed, "--data", data])
         command += f" --image-size {written['image_size']}" if written["image_size"] else ""
         section = f"{HEAD}\n\n`{command}`, then `tfgen export`:\n\n{card.tables(report)}\n\n"

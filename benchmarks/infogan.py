@@ -27,7 +27,7 @@ from sklearn.cluster import KMeans
 import zoo
 from tfgen import figures, load
 from tfgen.latents.traversal import traverse
-from tfgen.runs import training
+from tfgen.runs import opening, recipes, training
 
 DATA = "mnist"
 
@@ -41,8 +41,8 @@ def matched(clusters, labels, count=10):
 
 
 def k_means(data):
-    images, labels = data.rows("test")
-    flat = [rows.reshape(len(rows), -1) for rows in (data.rows("train", 10_000)[0], images)]
+    images, labels = data.labelled.batch("test")
+    flat = [rows.reshape(len(rows), -1) for rows in (data.rows("train", 10_000), images)]
     found = KMeans(10, n_init=10, random_state=0).fit(flat[0])
     return matched(found.predict(flat[1]), labels)
 
@@ -62,14 +62,14 @@ def main():
     options = parser.parse_args()
     console, data = Console(), load(DATA)
     console.print(f"k-means on pixels: {k_means(data):.2f}%")
-    images, labels = data.rows("test")
+    images, labels = data.labelled.batch("test")
     given = dict(pair.split("=") for pair in options.settings)
     found = []
     for seed in range(options.seeds):
         run, start = options.runs / f"seed_{seed}", time.perf_counter()
-        training.train(zoo.find("infogan"), run, given, training.Setup(DATA, seed=seed), verbose=2)
+        training.train(zoo.find("infogan"), run, given, recipes.Setup(DATA, seed=seed), verbose=2)
         seconds = time.perf_counter() - start
-        model, _ = training.open_run(run, zoo.find)
+        model, _ = opening.open_run(run, zoo.find)
         found.append(matched(categories(model, images), labels))
         for code in range(3):
             rows = traverse(model, code)[1]

@@ -23,7 +23,7 @@ from rich.console import Console
 import zoo
 from tfgen import figures, load
 from tfgen.files import replacing
-from tfgen.runs import training
+from tfgen.runs import opening, recipes, training
 
 GIVEN = {
     "cgan": {"network": "conv", "width": 32, "epochs": 8},
@@ -71,10 +71,10 @@ def accuracy(classifier, images, labels):
 
 def measure(name, run, classifier, count=10_000):
     """Label accuracy of `count` generated images, in percent; draws `by_class.png` beside them."""
-    model, data = training.open_run(run, zoo.find)
-    images, _ = training.samples(model, count, SEED)  # the classes in turn
+    model, data = opening.open_run(run, zoo.find)
+    images, _ = opening.samples(model, count, SEED)  # the classes in turn
     classes = len(data.classes)
-    images_of = [training.samples(model, 10, SEED, label)[0] for label in range(classes)]
+    images_of = [opening.samples(model, 10, SEED, label)[0] for label in range(classes)]
     figures.save(figures.grid(np.concatenate(images_of), columns=10), run / "by_class.png")
     return accuracy(classifier, images, np.arange(count) % classes)
 
@@ -87,12 +87,13 @@ def main():
     options = parser.parse_args()
     console = Console()
     classifier = judge(options.runs)
-    images, labels = load(DATA).rows("test")
+    data = load(DATA)
+    images, labels = data.labelled.batch("test")
     console.print(f"real test images: {accuracy(classifier, images, labels):.2f}% as labelled")
     for name in options.models or GIVEN:
         given = GIVEN[name] | ({"epochs": options.epochs} if options.epochs else {})
         run, start = options.runs / name, time.perf_counter()
-        training.train(zoo.find(name), run, given, training.Setup(DATA, seed=SEED), verbose=2)
+        training.train(zoo.find(name), run, given, recipes.Setup(DATA, seed=SEED), verbose=2)
         seconds = time.perf_counter() - start
         found = measure(name, run, classifier)
         settings = " ".join(f"{key}={value}" for key, value in given.items())

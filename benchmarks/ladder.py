@@ -96,7 +96,8 @@ def measure(extractor, images, reals, train):
 def climb(extractor, rows):
     """`{ladder: {metric: [[value of each run] of each step]}}`."""
     data = load("mnist")
-    (images, labels), train = data.rows("test"), data.rows("train", 10_000)[0]
+    images, labels = data.labelled.batch("test")
+    train = data.rows("train", 10_000)
     real, known = extractor(images), extractor(train)
     values = {name: {metric: [] for metric in SIGNS} for name in LADDERS}
     for name, (damage, _, amounts) in LADDERS.items():

@@ -19,7 +19,7 @@ from rich.console import Console
 
 import zoo
 from tfgen.metrics import likelihood
-from tfgen.runs import training
+from tfgen.runs import opening, recipes, training
 
 GIVEN = {"latent_dim": 50, "hidden": 500, "layers": 2, "epochs": 60}
 
@@ -29,11 +29,11 @@ def main():
     parser.add_argument("--run", type=pathlib.Path, default=pathlib.Path("runs/vae-mnist"))
     parser.add_argument("--samples", type=int, default=500)
     options = parser.parse_args()
-    console, setup = Console(), training.Setup("mnist")
+    console, setup = Console(), recipes.Setup("mnist")
     start = time.perf_counter()
     training.train(zoo.find("vae"), options.run, GIVEN, setup, verbose=2)
     console.print(f"trained, seed 0, {os.cpu_count()} cores: {time.perf_counter() - start:.0f} s")
-    model, data = training.open_run(options.run, zoo.find)
+    model, data = opening.open_run(options.run, zoo.find)
     images = tf.stack(list(data.test.take(1000)))
     for samples in (1, options.samples):
         found = likelihood.bound(model, images, samples)

@@ -23,7 +23,7 @@ from rich.console import Console
 import zoo
 from tfgen import load
 from tfgen.model import minimize
-from tfgen.runs import training
+from tfgen.runs import opening, recipes, training
 from zoo.adversarial.semi_supervised_gan import SemiSupervisedGAN
 
 DATA, LABELLED, BATCH, RATE = "mnist", 100, 100, 3e-3
@@ -68,15 +68,15 @@ def main():
     parser.add_argument("--epochs", type=int, default=10)
     options = parser.parse_args()
     console, data, found = Console(), load(DATA), []
-    images, labels = data.rows("test")
+    images, labels = data.labelled.batch("test")
     for seed in range(1, options.seeds + 1):
         given = {"network": "dense", "labelled": LABELLED, "labels_seed": seed, "batch_size": BATCH}
         given |= {"learning_rate": RATE, "epochs": options.epochs}
         run, start = options.runs / f"seed_{seed}", time.perf_counter()
-        setup = training.Setup(DATA, seed=seed)
+        setup = recipes.Setup(DATA, seed=seed)
         training.train(zoo.find("semi_supervised_gan"), run, given, setup, verbose=2)
         seconds = time.perf_counter() - start
-        model, _ = training.open_run(run, zoo.find)
+        model, _ = opening.open_run(run, zoo.find)
         alone = supervised(data, seed, given)
         found.append((error(model.classify, images, labels), error(alone.classify, images, labels)))
         console.print(

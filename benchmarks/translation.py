@@ -30,7 +30,7 @@ from rich.table import Table
 import zoo
 from tfgen import figures
 from tfgen.data import load
-from tfgen.runs import training
+from tfgen.runs import opening, recipes, training
 
 DIGITS = {
     "pix2pix": ("digit_pairs", None, {"width": 16, "jitter": 1.0, "batch_size": 16, "epochs": 12}),
@@ -74,7 +74,7 @@ def distance(left, right):
 
 def measure(model, pairs):
     """`{what: error}` on the test rows of paired data, for the directions that the model has."""
-    (a, b), means = pairs.rows("test"), [side.mean(axis=0) for side in pairs.rows("train")]
+    (a, b), means = pairs.batch("test"), [side.mean(axis=0) for side in pairs.batch("train")]
     errors = {}
     for name, rows, truth, mean in (
         ("translate_a_to_b", a, b, means[1]),
@@ -97,7 +97,7 @@ def measure(model, pairs):
 
 def draw(model, pairs, path):
     """A column each: A, A -> B, A -> B -> A, the true B; with B as the input, the other way."""
-    a, b = pairs.rows("test", SHOWN)
+    a, b = pairs.batch("test", SHOWN)
     for name, rows, truth in (("translate_a_to_b", a, b), ("translate_b_to_a", b, a)):
         if name not in model.endpoints:
             continue
@@ -123,14 +123,14 @@ def main():
         name, size, given = (FACADES if options.facades else DIGITS)[model_name]
         given = given | ({"epochs": options.epochs} if options.epochs else {})
         run = options.runs / f"{model_name}-{task}"
-        setup = training.Setup(name or paired, size, options.seed)
+        setup = recipes.Setup(name or paired, size, options.seed)
         start = time.perf_counter()
         training.train(zoo.find(model_name), run, given, setup, verbose=2)
         seconds = time.perf_counter() - start
         console.print(
             f"{model_name}, {given}, seed {options.seed}, {os.cpu_count()} cores: {seconds:.0f} s"
         )
-        model, _ = training.open_run(run, zoo.find)
+        model, _ = opening.open_run(run, zoo.find)
         pairs = load(paired, size)
         results[model_name] = measure(model, pairs)
         draw(model, pairs, run)

@@ -6,7 +6,7 @@ import tempfile
 from importlib import metadata
 from pathlib import Path
 
-from export import card, lite, lite_variants, onnx, saved_model, serving, verify, web
+from export import card, examples, lite, lite_variants, onnx, saved_model, serving, verify, web
 from export.errors import DeliveryError, VerificationError
 from export.verify import Report, table
 from tfgen.errors import InputError, check_choice
@@ -28,7 +28,7 @@ QUANTIZE = (*verify.LITE, "advise")
 
 def deliver(
     model,
-    images,
+    data,
     out,
     formats=USUAL,
     name="model",
@@ -52,7 +52,8 @@ def deliver(
 
     Args:
         model: a `keras.Model` with `endpoints`, `{name: Endpoint}`, and float32 weights.
-        images: `[M, H, W, C]`, real ones to verify with, or None.
+        data: the `tfgen.Data` of the model, whose test rows are what is verified with and what
+            ranges are taken from; or an array of images; or None, for noise.
         out: the folder to be made.
         formats: some of `FORMATS`.
         name: what the report calls the model.
@@ -83,6 +84,7 @@ def deliver(
         _among("endpoints", endpoints, chosen)
         chosen = {key: chosen[key] for key in endpoints}
     chosen = {key: endpoint._replace(batch=batch) for key, endpoint in chosen.items()}
+    rows = examples.real_rows(chosen, data)
     out = Path(out).absolute()
     if out.exists():
         raise InputError(f"{out} exists already: remove it, or deliver into another folder")
@@ -104,7 +106,7 @@ def deliver(
             written["lite"] = draft / "model.tflite"
             if compare or quantize == "advise":
                 variants = lite_variants.measure(
-                    place("saved_model"), Path(attempt) / "lite", chosen, images
+                    place("saved_model"), Path(attempt) / "lite", chosen, rows
                 )
                 advised = lite_variants.advise(variants)
                 if console:
@@ -114,16 +116,16 @@ def deliver(
             if made.exists():
                 made.rename(written["lite"])
             else:
-                lite.write(place("saved_model"), written["lite"], chosen, quantize, images)
+                lite.write(place("saved_model"), written["lite"], chosen, quantize, rows)
         if {"onnx", "web"} & set(formats):
             written["onnx"] = place("onnx")
             onnx.write(chosen, written["onnx"])
         if "web" in formats:  # its graphs are those of `onnx`, and verified as such
             web.write(written["onnx"], place("web"), contents)
         if "serving" in formats:  # a copy of the SavedModel, which is verified as such
-            serving.write(place("saved_model"), place("serving"), name, chosen, images)
+            serving.write(place("saved_model"), place("serving"), name, chosen, rows)
             serving.replay(place("serving"), name)
-        report = verify.verify(chosen, images, quantize=quantize, **written)
+        report = verify.verify(chosen, rows, quantize=quantize, **written)
         report = report._replace(variants=variants)
         (draft / "report.json").write_text(_document(contents, report))
         (draft / "README.md").write_text(card.page(name, chosen, report))

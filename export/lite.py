@@ -14,7 +14,7 @@ from tfgen.quiet import quiet
 REPRESENTATIVE = 100  # rows
 
 
-def write(saved_model_path, path, endpoints, quantize="float16", images=None):
+def write(saved_model_path, path, endpoints, quantize="float16", rows=None):
     """Converts a SavedModel into one .tflite file, all endpoints as its signatures.
 
     They take and give float32 in any case.
@@ -26,7 +26,7 @@ def write(saved_model_path, path, endpoints, quantize="float16", images=None):
         quantize: how weights are kept: "none", in float32; "float16", in half the bytes; "dynamic",
             as 8 bits, for which activations are rounded as they come; "int8", as 8 bits, for which
             their ranges are taken from examples.
-        images: `[M, H, W, C]`, real ones for these examples, or None.
+        rows: `{column: array}`, real rows for these examples, or None.
 
     Raises:
         DeliveryError: an endpoint needs an operation that LiteRT has not.
@@ -41,7 +41,7 @@ def write(saved_model_path, path, endpoints, quantize="float16", images=None):
     if quantize == "float16":
         converter.target_spec.supported_types = [tf.float16]
     if quantize == "int8":
-        converter.representative_dataset = lambda: _representative(endpoints, images)
+        converter.representative_dataset = lambda: _representative(endpoints, rows)
     try:
         with quiet():
             content = converter.convert()
@@ -53,14 +53,14 @@ def write(saved_model_path, path, endpoints, quantize="float16", images=None):
     os.replace(partial, path)
 
 
-def _representative(endpoints, images):
+def _representative(endpoints, rows):
     """Rows for the ranges of activations: `(signature, {input: [N, ...]})`."""
     for name, endpoint in endpoints.items():
         size = endpoint.batch or 1
         count = math.ceil(REPRESENTATIVE / size) * size
-        rows = likely(endpoints, endpoint, images, count)
+        examples = likely(endpoints, endpoint, rows, count)
         for i in range(0, count, size):
-            yield name, {key: value[i : i + size] for key, value in rows.items()}
+            yield name, {key: value[i : i + size] for key, value in examples.items()}
 
 
 def _explain(text, endpoints):

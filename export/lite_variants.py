@@ -37,20 +37,20 @@ class Variant(NamedTuple):
     problem: str = ""
 
 
-def measure(saved_model, folder, endpoints, images=None):
+def measure(saved_model, folder, endpoints, rows=None):
     """Converts a model in every way, `FOLDER/<quantize>.tflite`, and runs it.
 
     Args:
         saved_model: the path of a SavedModel.
         folder: a folder to be made.
         endpoints: `{name: Endpoint}` of the model.
-        images: `[M, H, W, C]`, real ones, or None.
+        rows: `{column: array}`, real ones, or None.
 
     Returns:
         A list of `Variant`.
     """
     folder.mkdir()
-    inputs = {name: likely(endpoints, e, images, e.batch or ROWS) for name, e in endpoints.items()}
+    inputs = {name: likely(endpoints, e, rows, e.batch or ROWS) for name, e in endpoints.items()}
     truth = {
         name: endpoint(**{key: tf.constant(value) for key, value in inputs[name].items()})
         for name, endpoint in endpoints.items()
@@ -59,7 +59,7 @@ def measure(saved_model, folder, endpoints, images=None):
     for kind in LITE:
         path = folder / f"{kind}.tflite"
         try:
-            lite.write(saved_model, path, endpoints, kind, images)
+            lite.write(saved_model, path, endpoints, kind, rows)
             found.append(_measured(kind, path, endpoints, inputs, truth))
         except DeliveryError as error:
             found.append(Variant(kind, problem=str(error)))

@@ -94,7 +94,7 @@ A name that ends in `_bytes` is a file, PNG or JPEG, in JSON `{{"b64": "..."}}`.
 """
 
 
-def write(saved_model, folder, name, endpoints, images=None):
+def write(saved_model, folder, name, endpoints, real=None):
     """Writes the folder.
 
     Args:
@@ -102,7 +102,7 @@ def write(saved_model, folder, name, endpoints, images=None):
         folder: to be made.
         name: of the model, by which clients ask for it.
         endpoints: `{name: Endpoint}` of the model.
-        images: `[M, H, W, C]`, real ones for the warm-up, or None.
+        real: `{column: array}`, real rows for the warm-up, or None.
 
     Raises:
         DeliveryError: the package tensorflow-serving-api is not installed.
@@ -120,7 +120,7 @@ def write(saved_model, folder, name, endpoints, images=None):
                 request.model_spec.name = name
                 request.model_spec.signature_name = signature
                 plain = endpoints[signature.removesuffix("_bytes")]
-                for key, value in _inputs(endpoint, plain, images, rows).items():
+                for key, value in _inputs(endpoint, plain, real, rows).items():
                     request.inputs[key].CopyFrom(tf.make_tensor_proto(value))
                 entry = log.PredictionLog(predict_log=log.PredictLog(request=request))
                 writer.write(entry.SerializeToString())
@@ -170,8 +170,8 @@ def protos(*names):
         raise DeliveryError(f'serving: {error}; pip install "tfgen[serving]"') from error
 
 
-def _inputs(endpoint, plain, images, rows):
-    values = examples(plain, images, rows)
+def _inputs(endpoint, plain, real, rows):
+    values = examples(plain, real, rows)
     return {
         element.name: encode(tf.constant(values[own.name])).numpy()
         if element.dtype == "string" and is_picture(own)

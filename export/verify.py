@@ -92,13 +92,13 @@ def _full_precision():
 
 @_full_precision()
 def verify(
-    endpoints, images=None, saved_model=None, lite=None, onnx=None, quantize="none", count=COUNT
+    endpoints, rows=None, saved_model=None, lite=None, onnx=None, quantize="none", count=COUNT
 ):
     """Runs endpoints in Keras and in the formats that are given, and compares.
 
     Args:
         endpoints: `{name: Endpoint}` of a model with float32 weights.
-        images: `[M, H, W, C]`, real ones for elements named "images"; else they get noise.
+        rows: `{column: array}`, real rows for inputs; the others get noise.
         saved_model: the path of a SavedModel, or None.
         lite: the path of a .tflite file, or None.
         onnx: the path of a folder of `<endpoint>.onnx` files, or None.
@@ -113,7 +113,7 @@ def verify(
             shapes, dtypes, numbers or values that are not those of Keras and of the declaration.
     """
     functions = {name: trace(name, endpoint)[1] for name, endpoint in endpoints.items()}
-    inputs = {name: examples(e, images, e.batch or count) for name, e in endpoints.items()}
+    inputs = {name: examples(e, rows, e.batch or count) for name, e in endpoints.items()}
 
     def keras(name, tensors):
         tensors = {key: tf.constant(value) for key, value in tensors.items()}

@@ -39,7 +39,7 @@ POINTS = Element("points", (2,))
 
 def stages(name, data="digits", **given):
     recipe = zoo.find(name)
-    return recipe.function(load(data), **recipe.settings(SMALL | given))
+    return recipe.stages(load(data), recipe.settings(SMALL | given))
 
 
 def step(stage):
@@ -193,7 +193,7 @@ def test_the_clipped_critic_measures_it_up_to_a_factor():
 
 def test_all_weights_of_the_critic_are_clipped_and_no_others():
     stage = next(stages("wgan", "ring", learning_rate=0.1))
-    assert stage.rows == 5 * 16  # each of the five updates sees a part of its own
+    assert stage.rows_per_step == 5 * 16  # each of the five updates sees a part of its own
     step(stage)
     largest = {
         player: max(np.abs(v).max() for v in getattr(stage.model, player).get_weights())
@@ -247,7 +247,7 @@ def test_the_multiplier_moves_in_training_alone():
 
 def test_energies_are_distances_of_reconstructions():
     model = next(stages("ebgan")).model
-    rows = tf.constant(load("digits").rows("train", 6)[0])
+    rows = tf.constant(load("digits").rows("train", 6))
     reconstructions, codes = model.discriminator(rows)
     assert reconstructions.shape == rows.shape and codes.shape == (6, 4)
     expected = np.sqrt((np.array(rows - reconstructions) ** 2).sum(axis=(1, 2, 3)))
@@ -264,7 +264,7 @@ def test_energy_beyond_the_margin_is_enough(margin, missing):
 
 def test_errors_are_means_over_pixels():
     model = next(stages("began")).model
-    rows = tf.constant(load("digits").rows("train", 6)[0])
+    rows = tf.constant(load("digits").rows("train", 6))
     expected = np.abs(rows - model.discriminator(rows)[0]).mean(axis=(1, 2, 3))
     np.testing.assert_allclose(model.error(rows), expected, rtol=1e-5)
 
@@ -321,7 +321,7 @@ def test_the_next_of_the_gang_starts_where_the_last_ended():
 def test_the_gang_ranks_data_above_the_samples_of_the_rival():
     gang = stages("gogan", margin=0.3, weight=0.5)
     rival, model = next(gang).model, next(gang).model
-    rows = load("digits").rows("train", 16)[0]
+    rows = load("digits").rows("train", 16)
     seen = {}
     model.rivals[0] = lambda latents, training: seen.setdefault("fakes", rival.sample(tf.range(16)))
     terms = model.discriminator_loss(tf.constant(rows))

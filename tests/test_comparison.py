@@ -10,7 +10,7 @@ import zoo
 from tests.test_cli import run, tfgen  # noqa: F401
 from tfgen.errors import InputError
 from tfgen.reports import comparison
-from tfgen.runs import training
+from tfgen.runs import recipes, training
 
 SETTINGS = {"latent_dim": "2", "hidden": "16", "epochs": "2"}
 
@@ -20,10 +20,10 @@ def runs(tmp_path_factory):
     """Two runs of a tiny VAE with a plane of latents, that differ in their seed, and a GAN."""
     home = tmp_path_factory.mktemp("runs")
     for seed in (0, 1):
-        setup = training.Setup("digits", seed=seed)
+        setup = recipes.Setup("digits", seed=seed)
         training.train(zoo.find("vae"), home / f"vae{seed}", SETTINGS, setup, verbose=0)
     gan = {"generator_width": "16", "discriminator_width": "8", "epochs": "1"}
-    training.train(zoo.find("gan"), home / "gan", gan, training.Setup("digits"), verbose=0)
+    training.train(zoo.find("gan"), home / "gan", gan, recipes.Setup("digits"), verbose=0)
     return [home / name for name in ("vae0", "vae1", "gan")]
 
 

@@ -16,7 +16,7 @@ from tfgen.data.levels import binarize
 from tfgen.errors import InputError
 from tfgen.latents.traversal import codes, traverse
 from tfgen.layers.conditional_norm import ConditionalBatchNorm
-from tfgen.runs import training
+from tfgen.runs import opening
 
 SMALL = {
     "latent_dim": 4,
@@ -36,11 +36,13 @@ PLAYERS = ("discriminator", "generator")
 def stage(name, data="digits", **given):
     recipe = zoo.find(name)
     small = {key: value for key, value in SMALL.items() if key in recipe.settings({})}
-    return next(recipe.function(load(data), **recipe.settings(small | given)))
+    made = next(recipe.function(load(data), **recipe.settings(small | given)))
+    made.compile()
+    return made
 
 
 def batch(count=50):
-    images, labels = load("digits").rows("train", count)
+    images, labels = load("digits").labelled.batch("train", count)
     return tf.constant(images), tf.constant(labels, tf.int32)
 
 
@@ -124,8 +126,8 @@ def test_a_label_out_of_range_is_told():
     model = stage("cgan").model
     for label in (-1, 10):
         with pytest.raises(InputError, match=f"label {label}: its labels are 0 to 9"):
-            training.samples(model, 4, label=label)
-    of_three, element = training.samples(model, 4, label=3)
+            opening.samples(model, 4, label=label)
+    of_three, element = opening.samples(model, 4, label=3)
     truth = model.sample(tf.range(4), tf.fill([4], 3))
     np.testing.assert_allclose(of_three, truth, atol=1e-6)
     assert element.shape == (8, 8, 1)
@@ -258,7 +260,7 @@ def test_the_codes_of_infogan_have_their_prior():
 
 def test_both_players_of_infogan_gain_by_information():
     model = stage("infogan").model
-    images = load("digits").rows("train", 50)[0]
+    images = load("digits").rows("train", 50)
     trunk = model.discriminator.trainable_variables
     for objective in model.objectives.values():
         with random.place(0, tf.constant(0)), tf.GradientTape() as tape:
@@ -313,13 +315,13 @@ def test_attributes_are_measured():
 
 def test_attributes_are_conditions():
     made = stage("cvae", attributes="stroke")
-    model, (images, labels) = made.model, made.data.rows("train")
+    model, (images, labels) = made.model, made.data.batch("train")
     conditions = model.conditions(tf.constant(labels), images).numpy()
     assert conditions.shape == (len(images), 12)
     np.testing.assert_allclose(conditions[:, 10:].mean(axis=0), 0, atol=1e-4)
     np.testing.assert_allclose(conditions[:, 10:].std(axis=0), 1, atol=1e-4)
     ends = np.percentile(conditions[:, 10:], (1, 99), axis=0)
-    np.testing.assert_allclose(ends, model.attributes.ends, atol=1e-4)
+    np.testing.assert_allclose(ends, model.ends, atol=1e-4)
     assert not model.conditions(tf.constant([1, 2])).numpy()[:, 10:].any()
 
 
@@ -347,8 +349,8 @@ def test_an_attribute_goes_through_the_range_of_the_data():
     model = stage("cvae", attributes="stroke").model
     code, images = traverse(model, 0, rows=4)
     assert code.name == "slant" and images.shape == (4, 10, 8, 8, 1)
-    low, high = (ends[0] for ends in model.attributes.ends)
-    slants = model.attributes(load("digits").rows("train")[0])[:, 0].numpy()
+    low, high = (ends[0] for ends in model.ends)
+    slants = model.attributes(load("digits").rows("train"))[:, 0].numpy()
     assert (slants < low).mean() == pytest.approx(0.01, abs=0.002)
     assert (slants > high).mean() == pytest.approx(0.01, abs=0.002)
     np.testing.assert_allclose(

@@ -12,7 +12,7 @@ from PIL import Image
 
 from tests.conftest import mirrored
 from tfgen.data import image_files, levels, load, names, sets, synthetic
-from tfgen.data.data import Data, in_memory, shuffled
+from tfgen.data.data import of_arrays, shuffled
 from tfgen.errors import InputError
 
 
@@ -24,8 +24,8 @@ def digits():
 def counted(size, labels=False):
     """Points whose one coordinate is their row."""
     rows = np.arange(size, dtype="float32")[:, None]
-    split = in_memory(rows, np.arange(size) % 3 if labels else None)
-    return Data("counted", {"train": split, "test": split}, ("a", "b", "c") if labels else ())
+    split = {"points": rows} | ({"labels": np.arange(size) % 3} if labels else {})
+    return of_arrays("counted", {"train": split, "test": split}, "abc" if labels else ())
 
 
 def take(stream, count):
@@ -101,7 +101,7 @@ def test_digits(digits):
     assert (digits.size, len(digits.test), digits.classes) == (1618, 179, tuple("0123456789"))
     assert digits.element.shape == (8, 8, 1)
     assert (digits.element.low, digits.element.high) == (-1.0, 1.0)
-    images, labels = digits.rows("train")
+    images, labels = digits.labelled.batch("train")
     assert images.dtype == np.float32
     assert (images.min(), images.max()) == (-1.0, 1.0)
     assert images[:, 0, 0].mean() < -0.9  # white on black
@@ -113,14 +113,14 @@ def test_digits(digits):
 def test_digits_are_those_of_scikit_learn(digits):
     import sklearn.datasets
 
-    ours = np.concatenate([digits.rows(split)[0] for split in ("train", "test")])
+    ours = np.concatenate([digits.rows(split) for split in ("train", "test")])
     ours = np.rint((ours.reshape(1797, 64) + 1) * 8)
     theirs = sklearn.datasets.load_digits().data
     assert sorted(map(tuple, ours)) == sorted(map(tuple, theirs))
 
 
 def test_elements_are_in_stored_order(digits):
-    images, labels = digits.rows("test")
+    images, labels = digits.labelled.batch("test")
     np.testing.assert_array_equal(list(digits.test.as_numpy_iterator()), images)
     pairs = list(digits.labelled.test.as_numpy_iterator())
     np.testing.assert_array_equal([image for image, _ in pairs], images)
@@ -130,7 +130,9 @@ def test_elements_are_in_stored_order(digits):
 
 def test_labels_stay_with_their_images(digits):
     images, labels = next(iter(digits.labelled.batches(200)))
-    stored = {image.tobytes(): label for image, label in zip(*digits.rows("train"), strict=True)}
+    stored = {
+        image.tobytes(): label for image, label in zip(*digits.labelled.batch("train"), strict=True)
+    }
     for image, label in zip(images.numpy(), labels.numpy(), strict=True):
         assert stored[image.tobytes()] == label
 
@@ -141,10 +143,10 @@ def test_no_labels_is_told():
 
 
 def test_some_rows_are_spread_over_the_set():
-    rows, labels = counted(90, labels=True).rows("train", 9)
+    rows, labels = counted(90, labels=True).labelled.batch("train", 9)
     np.testing.assert_array_equal(rows[:, 0], np.arange(0, 90, 10))
     np.testing.assert_array_equal(labels, np.arange(0, 90, 10) % 3)
-    assert len(counted(90).rows("test", 1000)[0]) == 90
+    assert len(counted(90).rows("test", 1000)) == 90
 
 
 def test_resized(digits):
@@ -152,7 +154,7 @@ def test_resized(digits):
     assert larger.element.shape == (32, 32, 1)
     assert (larger.size, larger.classes) == (digits.size, digits.classes)
     smaller = larger.resized(8)
-    error = smaller.rows("test")[0] - digits.rows("test")[0]
+    error = smaller.rows("test") - digits.rows("test")
     assert np.abs(error).mean() < 0.1
     assert digits.resized(8) is digits
 
@@ -219,7 +221,7 @@ def test_mixtures_have_the_documented_numbers(name, modes):
     source, data = synthetic.mixture(name), load(name)
     assert source.centres.shape == (modes, data.element.shape[0])
     assert len(data.classes) == modes
-    points, labels = data.rows("train")
+    points, labels = data.labelled.batch("train")
     off = points - source.centres[labels]
     inside = off @ source.basis.T
     assert abs(inside.std() / source.deviation - 1) < 0.15
@@ -228,7 +230,7 @@ def test_mixtures_have_the_documented_numbers(name, modes):
     np.testing.assert_array_equal(distances.argmin(axis=1), labels)
     share = np.bincount(labels, minlength=modes) / len(labels) * modes
     assert share.min() > 0.5
-    assert not (data.rows("test", 50)[0] == data.rows("train", 50)[0]).any()
+    assert not (data.rows("test", 50) == data.rows("train", 50)).any()
 
 
 def test_mixtures_of_the_literature():
@@ -241,7 +243,7 @@ def test_mixtures_of_the_literature():
 
 
 def test_swiss_roll_is_a_spiral():
-    points = load("swiss_roll").rows("train")[0] * 7.5
+    points = load("swiss_roll").rows("train") * 7.5
     radius = np.linalg.norm(points, axis=1)
     turn = np.arctan2(points[:, 1], points[:, 0])
     off = np.mod(radius - turn + np.pi, 2 * np.pi) - np.pi  # along r = angle + 2 pi k
@@ -250,7 +252,7 @@ def test_swiss_roll_is_a_spiral():
 
 
 def test_points_are_the_same_on_each_load():
-    np.testing.assert_array_equal(load("ring").rows("test")[0], load("ring").rows("test")[0])
+    np.testing.assert_array_equal(load("ring").rows("test"), load("ring").rows("test"))
 
 
 # Folders
@@ -334,7 +336,7 @@ def test_middle_squares(tmp_path):
     png(tmp_path / "b.png", wide.T)
     data = load(f"folder:{tmp_path}", image_size=4)
     for split in "train", "test":
-        np.testing.assert_allclose(data.rows(split)[0], np.ones([1, 4, 4, 1]), atol=0.01)
+        np.testing.assert_allclose(data.rows(split), np.ones([1, 4, 4, 1]), atol=0.01)
 
 
 def test_sizes(tmp_path):
@@ -355,7 +357,7 @@ def test_classes(tmp_path):
     assert (data.size, len(data.test)) == (18, 2)
     seen = []
     for split in "train", "test":
-        images, labels = data.rows(split)
+        images, labels = data.labelled.batch(split)
         values = np.rint((images[:, 0, 0, 0] + 1) * 127.5)
         np.testing.assert_array_equal(values % 2, labels)
         seen += list(values)
@@ -373,10 +375,10 @@ def test_splits_of_a_folder(tmp_path):
     with pytest.warns(UserWarning, match="1 of 5"):
         data = load(f"folder:{tmp_path}")
     assert (data.size, len(data.test), data.classes) == (3, 1, ("a", "b", "c"))
-    np.testing.assert_array_equal(data.rows("train")[1], [0, 1, 2])  # a/3 b/1 c/2
-    np.testing.assert_array_equal(levels.to_levels(data.rows("train")[0])[:, 0, 0, 0], [3, 1, 2])
-    np.testing.assert_array_equal(levels.to_levels(data.rows("test")[0])[:, 0, 0, 0], [9])
-    np.testing.assert_array_equal(data.rows("test")[1], [1])
+    np.testing.assert_array_equal(data.rows("train", column="labels"), [0, 1, 2])  # a/3 b/1 c/2
+    np.testing.assert_array_equal(levels.to_levels(data.rows("train"))[:, 0, 0, 0], [3, 1, 2])
+    np.testing.assert_array_equal(levels.to_levels(data.rows("test"))[:, 0, 0, 0], [9])
+    np.testing.assert_array_equal(data.rows("test", column="labels"), [1])
 
 
 def test_broken_files_are_named_and_skipped(tmp_path):
@@ -456,7 +458,7 @@ def test_mnist(real_data):
     data = load("mnist")
     assert (data.size, len(data.test), len(data.classes)) == (60_000, 10_000, 10)
     assert data.element.shape == (28, 28, 1)
-    images, labels = data.rows("test")
+    images, labels = data.labelled.batch("test")
     assert labels[:5].tolist() == [2, 0, 4, 8, 7]  # as TFDS stores them
     assert images.shape == (10_000, 28, 28, 1)
     assert abs(levels.to_unit(images).mean() - 0.1325) < 1e-3  # the mean that is published

@@ -21,7 +21,8 @@ from tfgen.runs import diagnostics
 from tfgen.runs.callbacks import Guard
 from tfgen.runs.checkpoints import Diverged
 from tfgen.runs.diagnostics import Diagnostics
-from tfgen.runs.training import Setup, train
+from tfgen.runs.recipes import Setup
+from tfgen.runs.training import train
 from zoo.adversarial.gan import GAN, discriminator, generator
 from zoo.variational.vae import VAE
 

@@ -117,7 +117,7 @@ def test_moving_averages_are_what_is_measured(tmp_path):
 
 
 def test_a_real_metric_improves_under_two_replicas(tmp_path):
-    images = load("digits").rows("test", 100)[0]
+    images = load("digits").rows("test", 100)
 
     def error(model):
         return {"error": tf.reduce_mean((model(images) - images) ** 2)}

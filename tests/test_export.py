@@ -415,8 +415,8 @@ def test_examples_cover_what_an_endpoint_may_meet(pictures):
         Element("scales", (1000,), low=0.0),
         Element("photos", (None, None, 3)),
     )
-    found = examples.examples(Endpoint(None, elements, ()), pictures, 10)
-    again = examples.examples(Endpoint(None, elements, ()), pictures, 10)
+    found = examples.examples(Endpoint(None, elements, ()), {"images": pictures}, 10)
+    again = examples.examples(Endpoint(None, elements, ()), {"images": pictures}, 10)
     assert all((found[name] == again[name]).all() for name in found)
     assert all(found[e.name].dtype == e.dtype for e in elements)
     assert (found["seeds"] < 0).any() and (found["seeds"] > 2**30).any()

@@ -113,7 +113,7 @@ def test_the_resizing_of_tensorflow_1_aligns_the_first_corner():
 def test_the_classifier_is_trained_once(digits, monkeypatch):
     extract = metrics.features("classifier:digits")
     assert extract.name == "classifier:digits" and extract.accuracy > 0.95
-    images, labels = digits.rows("test")
+    images, labels = digits.labelled.batch("test")
     assert (extract.probabilities(images).argmax(axis=1) == labels).mean() == extract.accuracy
     rows = extract(images)
     assert rows.shape == (len(images), 64)
@@ -174,7 +174,7 @@ def test_keys_depend_on_content_shape_and_borders():
 
 
 def test_evaluate_names_what_it_measured(digits):
-    train = digits.rows("train", 300)[0]
+    train = digits.rows("train", 300)
     names = [name for name in metrics.METRICS if name != "inception_score"]
     results = metrics.evaluate(train, digits, names, "random", count=170, seed=3)
     by_name = {result.metric: result for result in results}
@@ -183,13 +183,13 @@ def test_evaluate_names_what_it_measured(digits):
     assert by_name["kid"].name == "kid(random, test, N=170, subsets of 85, seed=3)"
     assert by_name["kid"].deviation > 0 and by_name["fid"].deviation is None
     assert by_name["memorisation"].value == 1 and by_name["memorisation_ratio"].value == 0
-    reals = digits.rows("test", 170)[0]
+    reals = digits.rows("test", 170)
     rows = [metrics.features("random")(x) for x in (reals, train[:170])]
     assert by_name["fid"].value == pytest.approx(metrics.fid(*rows), rel=1e-4)
 
 
 def test_evaluate_tells_noise_from_digits(digits):
-    honest = digits.rows("train", 179)[0]
+    honest = digits.rows("train", 179)
     noise = pictures(179, 8)
     names = ["fid", "kid", "knn", "precision_recall", "density_coverage", "inception_score"]
     good, bad = (
@@ -212,7 +212,7 @@ def test_the_reference_is_computed_once(digits, monkeypatch):
 
 def test_evaluate_of_points():
     data = load("ring")
-    points = data.rows("train", 5000)[0]
+    points = data.rows("train", 5000)
     (fid,) = metrics.evaluate(points, data, ["fid"])
     assert fid.name == "fid(pixels, test, N=5000, seed=0)" and fid.value < 0.02
 

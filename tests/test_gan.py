@@ -40,7 +40,7 @@ def play(model, images, mover, optimizer, steps=1):
 )
 def test_a_loss_moves_its_own_player_alone(name, given, mover):
     model = stage(name, **given).model
-    images = load("digits").rows("train", 50)[0]
+    images = load("digits").rows("train", 50)
     before = {player: values(getattr(model, player)) for player in PLAYERS}
     play(model, images, mover, keras.optimizers.SGD(0.1))
     for player in PLAYERS:
@@ -54,7 +54,7 @@ def test_a_loss_moves_its_own_player_alone(name, given, mover):
 @pytest.mark.parametrize("loss", ["non_saturating", "minimax"])
 def test_each_player_moves_to_its_own_gain(loss):
     model = stage("gan", loss=loss).model
-    images, seeds = load("digits").rows("train", 50)[0], tf.range(200)
+    images, seeds = load("digits").rows("train", 50), tf.range(200)
 
     def belief(mover):
         """How real the samples look after some steps of a player."""
@@ -69,7 +69,7 @@ def test_each_player_moves_to_its_own_gain(loss):
 
 def test_the_values_of_the_game_are_those_of_its_logits():
     model = stage("gan").model
-    images = load("digits").rows("train", 50)[0]
+    images = load("digits").rows("train", 50)
     model.compile()
     logs = model.evaluate(images, batch_size=50, verbose=0, return_dict=True)
     with random.place(0, tf.constant(0), testing=True):

@@ -36,7 +36,7 @@ def test_bounds_rise_with_their_samples_towards_the_likelihood():
 
 def test_a_bound_belongs_to_its_seeds():
     model = next(zoo.find("vae").function(load("digits"), latent_dim=2, hidden=8)).model
-    images = load("digits").rows("test", 120)[0]
+    images = load("digits").rows("test", 120)
     first = likelihood.bound(model, images, 2)
     np.testing.assert_allclose(
         likelihood.bound(model, images[:7], 2).rows, first.rows[:7], rtol=1e-5
@@ -58,7 +58,7 @@ def test_bits_of_a_uniform_density_are_eight():
 
 
 def test_bits_of_a_histogram_are_its_entropy():
-    images = load("digits").rows("train")[0]
+    images = load("digits").rows("train")
     levels = np.rint((images + 1) * 127.5).astype(int)
     frequency = np.bincount(levels.ravel(), minlength=256) / levels.size
     entropy = stats.entropy(frequency, base=2)

@@ -7,8 +7,15 @@ import tensorflow as tf
 
 from tests.conftest import mirrored
 from tfgen import random
-from tfgen.endpoint import SEEDS, Element, Endpoint
-from tfgen.model import GenerativeModel, lazily, minimize, split
+from tfgen.endpoint import SEEDS, Element, Endpoint, check_names
+from tfgen.model import (
+    GenerativeModel,
+    lazily,
+    mean_over_replicas,
+    minimize,
+    split,
+    update,
+)
 
 
 def dense(inputs, *units, norm=False):
@@ -367,3 +374,94 @@ def test_weights_are_read_before_they_are_updated():
         model.train_on_batch(images)
         seen.add(b"".join(np.array(v).tobytes() for v in model.critic.trainable_variables))
     assert len(seen) == 1
+
+
+class Means(GenerativeModel):
+    """A running mean of the data, moved without a gradient, and a weight with one."""
+
+    def __init__(self, updates=1):
+        super().__init__()
+        self.mean_of_data = self.add_weight(
+            (2,), "zeros", trainable=False, aggregation="only_first_replica"
+        )
+        self.bias = dense(2, 2)
+        self.times = updates
+
+    @property
+    def objectives(self):
+        return {
+            "mean": update(self.move, self.distance, updates=self.times),
+            "bias": minimize(lambda rows: tf.reduce_mean(self.bias(rows) ** 2), self.bias),
+        }
+
+    def distance(self, rows):
+        mean = mean_over_replicas(tf.reduce_mean(rows, axis=0))
+        return {"distance": tf.norm(self.mean_of_data.value - mean)}
+
+    def move(self, rows):
+        terms = self.distance(rows)
+        mean = mean_over_replicas(tf.reduce_mean(rows, axis=0))
+        self.mean_of_data.assign(0.5 * (self.mean_of_data + mean))
+        return terms
+
+    @property
+    def endpoints(self):
+        return {}
+
+    def call(self, rows):
+        return self.bias(rows)
+
+
+def test_an_update_moves_what_no_gradient_moves():
+    model = Means()
+    model.compile(keras.optimizers.SGD(0.1))
+    assert set(model.optimizers) == {"bias"}
+    logs = model.train_on_batch(POINTS[:64], return_dict=True)
+    mean = POINTS[:64].mean(axis=0)
+    np.testing.assert_allclose(model.mean_of_data.numpy(), mean / 2, rtol=1e-5)
+    assert logs["mean/distance"] == pytest.approx(np.linalg.norm(mean), rel=1e-5)
+    before = values(model.variables)
+    logs = model.evaluate(POINTS[:64], batch_size=64, verbose=0, return_dict=True)
+    assert logs["mean/distance"] == pytest.approx(np.linalg.norm(mean) / 2, rel=1e-4)
+    weights = [v for v in model.weights if v is not model.step]
+    assert max(differences(before[: len(weights)], values(model.variables)[: len(weights)])) == 0
+
+
+def test_updates_take_parts_of_the_batch_and_replicas_agree():
+    def run():
+        keras.utils.set_random_seed(0)
+        return trained(Means(updates=4), keras.optimizers.SGD(0.1), batches(80))[0]
+
+    one = run()
+    with mirrored().scope():
+        two = run()
+    assert max(differences(one, two)) < 1e-6
+
+
+def test_a_model_may_have_no_loss_at_all():
+    class Alone(Means):
+        @property
+        def objectives(self):
+            return {"mean": update(self.move)}
+
+    model = Alone()
+    model.compile()
+    model.fit(batches(), epochs=2, verbose=0)
+    assert np.linalg.norm(model.mean_of_data - POINTS.mean(axis=0)) < 0.2
+    assert float(model.optimizer.learning_rate) == 0.0 and int(model.step.numpy()) == 20
+    assert "mean/distance" not in model.evaluate(batches(), verbose=0, return_dict=True)
+
+
+@pytest.mark.parametrize(
+    ("name", "element", "told"),
+    [("smaple", "points", "'smaple': 'sample'"), ("sample", "imges", "'imges': 'images'")],
+)
+def test_a_slip_in_a_well_known_name_is_an_error(name, element, told):
+    class Slipped(Game):
+        @property
+        def endpoints(self):
+            return {name: Endpoint(self.sample, (SEEDS,), (Element(element, (2,)),))}
+
+    with pytest.raises(ValueError, match=told):
+        Slipped().compile()
+    check_names({"own": Endpoint(tf.identity, (Element("voices"),), (Element("melodies"),))})

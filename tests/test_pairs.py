@@ -8,16 +8,16 @@ from PIL import Image
 from tests.conftest import mirrored
 from tfgen import random
 from tfgen.data import load
-from tfgen.data.data import in_memory
-from tfgen.data.pairs import Pairs, jittered
+from tfgen.data.augmentation import jittered
+from tfgen.data.pairs import pairs
 from tfgen.data.renderings import rendering
 from tfgen.errors import InputError
 
 
 def counted(sizes=(50, 50), paired=True):
     """Images of one pixel whose level is their row."""
-    sides = tuple(in_memory(np.arange(n, dtype="uint8").reshape(n, 1, 1, 1)) for n in sizes)
-    return Pairs("counted", {"train": sides, "test": sides}, paired=paired)
+    sides = tuple(np.arange(n, dtype="uint8").reshape(n, 1, 1, 1) for n in sizes)
+    return pairs("counted", {"train": sides, "test": sides}, paired=paired)
 
 
 def take(data, count, batch_size=10, **kwargs):
@@ -96,8 +96,8 @@ def test_replicas_get_halves_of_the_batch():
 
 
 def test_both_of_a_pair_are_jittered_alike():
-    side = in_memory(noise(count=6))
-    data = Pairs("same", {"train": (side, side), "test": (side, side)}).jittered(1.25)
+    side = noise(count=6)
+    data = pairs("same", {"train": (side, side), "test": (side, side)}).jittered(1.25)
     seen = set()
     for a, b in data.batches(6).take(4):
         np.testing.assert_array_equal(a, b)
@@ -106,7 +106,7 @@ def test_both_of_a_pair_are_jittered_alike():
     for a, b in data.unpaired.batches(6).take(1):
         assert not {image.tobytes() for image in a.numpy()} & {i.tobytes() for i in b.numpy()}
     np.testing.assert_array_equal(next(iter(data.batches(6, split="test")))[0].shape, [6, 8, 8, 3])
-    plain = {image.tobytes() for image in data.rows("test")[0]}
+    plain = {image.tobytes() for image in data.rows("test")}
     assert {i.tobytes() for i in next(iter(data.batches(6, split="test")))[0].numpy()} == plain
 
 
@@ -142,10 +142,10 @@ def test_a_jitter_that_enlarges_nothing_is_told():
 def test_the_truth_of_digits_is_known(name, size):
     data = load(name, size)
     assert data.element.shape == (size or 16, size or 16, 3)
-    a, b = data.rows("test")
+    a, b = data.batch("test")
     assert a.shape == b.shape == (179, *data.element.shape)
     assert np.abs(rendering(a) - b).max() <= 1 / 255 + 1e-6
-    a, b = data.rows("train")
+    a, b = data.batch("train")
     close = np.abs(rendering(a[:200])[:, None] - b[None, :200]).mean(axis=(2, 3, 4)) < 0.02
     assert close.any() == (name == "digit_pairs") == data.paired
 
@@ -168,10 +168,10 @@ def test_folders_of_pairs_come_back(tmp_path):
         write(tmp_path / "val/A" / f"{i}.png", b[i])
         write(tmp_path / "val/B" / f"{i}.png", a[i])
     data = load(f"pairs:{tmp_path}")
-    assert data.paired and data.element_b.shape == (8, 8, 3)
-    for found, truth in zip(data.rows("train") + data.rows("test"), (a, b, b, a), strict=True):
+    assert data.paired and data.columns["b"].shape == (8, 8, 3)
+    for found, truth in zip(data.batch("train") + data.batch("test"), (a, b, b, a), strict=True):
         np.testing.assert_array_equal(levels(found), truth)
-    swapped = data.swapped.rows("train")
+    swapped = data.swapped.batch("train")
     np.testing.assert_array_equal(levels(swapped[0]), b)
     assert load(f"pairs:{tmp_path}", 4).element.shape == (4, 4, 3)
 
@@ -185,7 +185,7 @@ def test_halves_are_a_pair_and_a_tenth_is_held_out(tmp_path):
     truth = {x.tobytes(): y for x, y in zip(a, b, strict=True)}
     sizes = []
     for split in ("train", "test"):
-        rows = [levels(side).astype("uint8") for side in data.rows(split)]
+        rows = [levels(side).astype("uint8") for side in data.batch(split)]
         sizes.append(len(rows[0]))
         for x, y in zip(*rows, strict=True):
             np.testing.assert_array_equal(truth[x.tobytes()], y)
@@ -198,8 +198,8 @@ def test_unpaired_folders_and_two_sets(tmp_path):
         for i in range(count):
             write(tmp_path / folder / f"{i}.png", images[i])
     data = load(f"unpaired:{tmp_path}")
-    assert not data.paired and [len(side) for side in data.rows("train")] == [5, 3]
-    assert [len(side) for side in data.rows("test")] == [2, 4]
+    assert not data.paired and [len(side) for side in data.batch("train")] == [5, 3]
+    assert [len(side) for side in data.batch("test")] == [2, 4]
     both = load("unpaired:digits,digits", 12)
     assert both.element.shape == (12, 12, 1) and both.size == 1618
     (tmp_path / "testB").rename(tmp_path / "elsewhere")
@@ -256,9 +256,9 @@ def test_domains_of_other_channels_or_sizes_are_told():
         load("unpaired:digits,digit_pairs", 16)
     gray, colour, small = noise(channels=1), noise(), noise(4)
     for other, words in ((gray, "3 channels and B of 1"), (small, "8x8, those of B 4x4")):
-        sides = in_memory(colour), in_memory(other)
+        sides = colour, other
         with pytest.raises(InputError, match=words):
-            Pairs("odd", {"train": sides, "test": sides})
+            pairs("odd", {"train": sides, "test": sides})
     with pytest.raises(InputError, match="no folder '/nowhere'"):
         load("pairs:/nowhere")
     with pytest.raises(InputError, match="'digit_pairs' has no labels"):
@@ -272,8 +272,8 @@ def test_facades_of_tfds(real_data):
         pytest.skip("needs cycle_gan/facades prepared by TFDS")
     data = load("tfds:cycle_gan/facades", 16)
     assert not data.paired and data.element.shape == (16, 16, 3)
-    assert [len(side) for side in data.rows("train") + data.rows("test")] == [400, 400, 106, 106]
-    photos, labels = data.rows("test")
+    assert [len(side) for side in data.batch("train") + data.batch("test")] == [400, 400, 106, 106]
+    photos, labels = data.batch("test")
     assert labels[..., 2].mean() > photos[..., 2].mean() + 0.2  # the ground of labels is blue
 
 

@@ -263,7 +263,7 @@ def test_what_cannot_be_foreseen_is_refused():
 
 def test_the_source_is_the_sum_of_the_classes():
     stage = next(zoo.find("semi_supervised_gan").function(load("ring"), labelled=80, latent_dim=4))
-    model, rows = stage.model, stage.data.rows("test", 6)[0]
+    model, rows = stage.compile(), stage.data.rows("test", 6)
     logits = model.discriminator(rows)[0].numpy().astype("float64")
     z = np.exp(logits).sum(axis=1, keepdims=True)
     np.testing.assert_allclose(sigmoid(model.discriminate(rows).numpy()), z / (z + 1), rtol=1e-4)
@@ -284,7 +284,7 @@ def test_labels_are_chosen_equally_and_by_a_seed():
     data = load("digits")
     rows, labels = choose(data, 50, seed=1)
     assert rows.shape == (50, 8, 8, 1) and np.bincount(labels).tolist() == [5] * 10
-    everything, truth = data.rows("train")
+    everything, truth = data.labelled.batch("train")
     for row, label in zip(rows, labels, strict=True):
         assert label in truth[(everything == row).all(axis=(1, 2, 3))]
     assert np.array_equal(rows, choose(data, 50, seed=1)[0])
@@ -303,7 +303,7 @@ def test_unlabelled_rows_help_to_classify():
     )
     assert isinstance(stage.compile(), SemiSupervisedGAN)
     stage.model.fit(stage.batches(), steps_per_epoch=150, shuffle=False, verbose=0)
-    rows, labels = stage.data.rows("test", 1000)
+    rows, labels = stage.data.labelled.batch("test", 1000)
     assert (stage.model.classify(rows).numpy().argmax(axis=1) == labels).mean() > 0.95
 
 

@@ -8,14 +8,14 @@ import pytest
 import zoo
 from tfgen.errors import InputError
 from tfgen.reports import study
-from tfgen.runs import training
+from tfgen.runs import recipes
 
 ARGUMENTS = {"models": ["vae"], "steps": 12, "trials": 2, "seeds": 2, "count": 100}
 GIVEN = {"width": 4, "hidden": 8, "latent_dim": 2, "batch_size": 32}
 
 
 def carry_out(folder, say=print, **changed):
-    setup = training.Setup("digits")
+    setup = recipes.Setup("digits")
     return study.run("lucic", zoo.find, folder, setup, GIVEN, say=say, **ARGUMENTS | changed)
 
 
@@ -86,7 +86,7 @@ def test_every_adversarial_model_is_in_the_study():
 
 def test_what_cannot_be_is_told(tmp_path):
     with pytest.raises(InputError, match="no study 'lucik': take lucic"):
-        study.run("lucik", zoo.find, tmp_path, training.Setup("digits"))
+        study.run("lucik", zoo.find, tmp_path, recipes.Setup("digits"))
     with pytest.raises(InputError, match="no model 'lsgam': did you mean lsgan"):
         carry_out(tmp_path / "x", models=["lsgam"])
     with pytest.raises(InputError, match="--budget 0.001: that is 0 steps each"):

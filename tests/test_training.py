@@ -18,9 +18,9 @@ import tensorflow as tf
 import zoo
 from tfgen.data import load
 from tfgen.errors import InputError
-from tfgen.runs import checkpoints, training
+from tfgen.runs import checkpoints, opening, recipes, training
 from tfgen.runs.checkpoints import Diverged
-from tfgen.runs.training import Recipe, Setup, Stage
+from tfgen.runs.recipes import Recipe, Setup, Stage
 
 ROOT = pathlib.Path(__file__).parents[1]
 SMALL = {"hidden": 32, "latent_dim": 4, "epochs": 3, "batch_size": 100}
@@ -130,7 +130,7 @@ def test_a_run_leaves_what_it_promises(tmp_path):
 
 def test_each_stage_keeps_its_pictures_and_terms(tmp_path):
     given = {"latent_dim": 4, "n_critic": 1, "members": 3, "epochs": 1, "batch_size": 10_000}
-    training.train(zoo.find("gogan"), tmp_path, given, training.Setup("ring"), verbose=0)
+    training.train(zoo.find("gogan"), tmp_path, given, recipes.Setup("ring"), verbose=0)
     for place in (tmp_path, tmp_path / "stage_1", tmp_path / "stage_2"):
         header, _ = (place / "history.csv").read_text().splitlines()
         assert ("ranking" in header) == (place != tmp_path)
@@ -171,7 +171,7 @@ def test_moving_averages_and_loss_scales_survive(tmp_path):
     training.train(averaged, tmp_path / "pieces", setup=setup, steps=7, verbose=0)
     training.train(averaged, tmp_path / "pieces", setup=setup, verbose=0)
     assert_same(tmp_path / "whole", tmp_path / "pieces")
-    opened, _ = training.open_run(tmp_path / "pieces", lambda name: averaged)
+    opened, _ = opening.open_run(tmp_path / "pieces", lambda name: averaged)
     kernel = opened.encoder.trainable_variables[0]
     assert kernel.dtype == "float32" and opened.encoder.compute_dtype == "float32"
     assert np.array_equal(kernel, whole.encoder.trainable_variables[0])  # both are averages
@@ -216,7 +216,7 @@ def test_other_settings_are_refused_with_the_difference(tmp_path):
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        ({"latent": 3}, r"vae has no 'latent': its recipe takes pixels='bernoulli', .*latent_dim"),
+        ({"latent": 3}, r"vae has no 'latent': its recipe takes pixels=bernoulli, .*latent_dim"),
         ({"latent_dim": "many"}, "latent_dim='many' is no int; the default is 20"),
         ({"pixels": "poisson"}, "pixels='poisson' is not one of bernoulli, gaussian"),
         ({"batch_size": 0}, "batch_size=0 is out of range; the default is 100"),
@@ -268,7 +268,7 @@ def test_weights_that_are_not_finite_are_never_saved(tmp_path):
 
 WORKER = """
 import sys, numpy as np, zoo
-from tfgen import training
+from tfgen.runs import training
 given = {"generator_width": 32, "discriminator_width": 8, "batch_size": 64, "epochs": 1}
 model = training.train(zoo.find("gan"), sys.argv[1], given, steps=10, verbose=0)
 np.savez(sys.argv[2], *[np.array(w) for w in model.weights])

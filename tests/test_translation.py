@@ -10,7 +10,7 @@ from PIL import Image
 
 import export
 import zoo
-from export import verify
+from export import examples, verify
 from tfgen import figures, random
 from tfgen.data import load
 from tfgen.endpoint import Element, Endpoint
@@ -351,7 +351,7 @@ def test_recipes_refuse_what_they_cannot_use():
 def test_directions_name_the_endpoint():
     stage = small("pix2pix", direction="b2a")
     assert set(stage.model.endpoints) == {"translate_b_to_a"}
-    papers, _ = stage.data.rows("test", 4)
+    papers = stage.data.rows("test", 4)
     assert np.ptp(papers, axis=-1).max() > 0.5  # the coloured renderings are what comes in
     assert set(small("pix2pix").model.endpoints) == {"translate_a_to_b"}
 
@@ -367,10 +367,21 @@ def test_the_noise_of_pix2pix_is_the_seed():
 def test_a_look_has_a_column_each():
     for name, columns in (("pix2pix", 3), ("cyclegan", 6)):
         stage = small(name)
-        shown = stage.model.preview(stage.data.rows("test", 4))
+        shown = stage.model.preview(stage.data.batch("test", 4))
         assert len(shown) == columns and {tuple(c.shape) for c in shown} == {(4, 16, 16, 3)}
         picture = figures.columns([np.array(c) for c in shown])
         assert picture.width / picture.height == pytest.approx(columns / 4, rel=0.1)
+
+
+@pytest.mark.parametrize(("name", "given"), [("cyclegan", {}), ("pix2pix", {"direction": "b2a"})])
+def test_each_direction_is_verified_on_its_own_domain(name, given):
+    """Those of B are coloured, those of A are gray; ranges of int8 come from the same rows."""
+    stage = small(name, **given)
+    rows = examples.real_rows(stage.model.endpoints, stage.data)
+    for key, endpoint in stage.model.endpoints.items():
+        shown = examples.examples(endpoint, rows, 5)["images"]
+        is_gray = (shown == shown[..., :1]).all()
+        assert is_gray == (key == "translate_a_to_b")
 
 
 @pytest.mark.parametrize(("name", "given"), [("cyclegan", {}), ("pix2pix", {"direction": "b2a"})])
@@ -378,9 +389,9 @@ def test_deliveries_translate_any_size(name, given, tmp_path):
     """Trained a little, so that every term has left its mark on the weights."""
     stage = small(name, batch_size=8, **given)
     stage.compile(seed=0).fit(stage.batches(), steps_per_epoch=3, verbose=0)
-    model, (real, _) = stage.model, stage.data.rows("test", 8)
-    report = export.deliver(model, real, tmp_path / "out", quantize="none")
-    export.deliver(model, real, tmp_path / "half", ["lite"], quantize="float16")
+    model = stage.model
+    report = export.deliver(model, stage.data, tmp_path / "out", quantize="none")
+    export.deliver(model, stage.data, tmp_path / "half", ["lite"], quantize="float16")
     assert max(row.relative for row in report.rows) < 1e-4
     endpoints = model.endpoints
     assert "translate_b_to_a" in endpoints and len(endpoints) == (2 if name == "cyclegan" else 1)

@@ -25,7 +25,7 @@ def stage(**given):
 
 
 def images(count=40):
-    return tf.constant(load("digits").rows("train", count)[0])
+    return tf.constant(load("digits").rows("train", count))
 
 
 def terms(model, batch):

@@ -15,7 +15,7 @@ from export import examples, image_bytes, onnx, serving, web
 from tests.conftest import mirrored
 from tfgen.data import load
 from tfgen.runs import checkpoints
-from tfgen.runs.training import Recipe
+from tfgen.runs.recipes import Recipe
 from zoo import template
 
 # Small enough for a test: whatever a recipe calls by these names.
@@ -58,7 +58,7 @@ def stages(name, variant=None):
     tiny = {key: value for key, value in TINY.items() if key in recipe.settings({})}
     translates = name in zoo.paths() and zoo.locate(name).parent.name == "translation"
     data = load("digit_pairs" if translates else "digits")
-    return recipe.function(data, **recipe.settings(tiny | (variant or {})))
+    return recipe.stages(data, recipe.settings(tiny | (variant or {})))
 
 
 # Instance normalization of features that hardly vary yet, and the signs of L1 terms, magnify
@@ -154,8 +154,7 @@ def available(format):
 def test_endpoints_and_deliveries_agree(trained, tmp_path):
     _, _, stage = trained
     formats = tuple(filter(available, export.FORMATS))
-    images, _ = stage.data.rows("test", 8)
-    report = export.deliver(stage.model, images, tmp_path / "out", formats, quantize="none")
+    report = export.deliver(stage.model, stage.data, tmp_path / "out", formats, quantize="none")
     made = {path.name.removeprefix("model.") for path in (tmp_path / "out").iterdir()}
     assert made == {*formats, "tflite", "README.md", "report.json"} - {"lite"}
     rows = {(row.format, row.endpoint) for row in report.rows}
@@ -176,7 +175,7 @@ def test_endpoints_and_deliveries_agree(trained, tmp_path):
 
 def test_the_forward_pass(trained):
     _, _, stage = trained
-    rows = stage.data.rows("train", 3)[0]
+    rows = stage.data.rows("train", 3)
     known = {"labels": np.arange(3, dtype="int32")}
     if hasattr(stage.model, "latents"):
         known["latents"] = stage.model.latents(tf.range(3))

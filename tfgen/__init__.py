@@ -11,11 +11,16 @@ _HOMES = {
     "GenerativeModel": "model",
     "InputError": "errors",
     "Objective": "model",
-    "Stage": "training",
+    "Stage": "runs.recipes",
+    "Setup": "runs.recipes",
+    "from_arrays": "data",
     "lazily": "model",
     "load": "data",
     "minimize": "model",
-    "train": "training",
+    "open_run": "runs.opening",
+    "samples": "runs.opening",
+    "train": "runs.training",
+    "update": "model",
 }
 
 __all__ = sorted(_HOMES)

@@ -1,5 +1,6 @@
 """What a model offers to the world: named functions with named, described inputs and outputs."""
 
+import difflib
 import math
 from collections.abc import Callable
 from typing import NamedTuple
@@ -8,11 +9,58 @@ import tensorflow as tf
 
 from tfgen.errors import InputError
 
+# The well-known names: tools look for them, and a name that nearly is one of them is an error.
+ENDPOINTS = {
+    "sample": "seeds (and labels, captions) -> rows as those of the data",
+    "latents": "seeds -> latents, draws of the prior",
+    "conditions": "labels -> what latents are decoded with",
+    "decode": "latents (and labels, conditions) -> rows",
+    "encode": "rows -> latents; of a Gaussian posterior its latents (means) and scales",
+    "reconstruct": "rows -> rows, through the latents",
+    "denoise": "damaged rows -> rows",
+    "discriminate": "rows (and labels) -> logits, whether they are real",
+    "classify": "rows -> probabilities of the classes",
+    "log_prob": "rows -> log-density or a bound on it, in nats, one number a row",
+    "energy": "rows -> free energy, in nats up to a constant, one number a row",
+    "translate_a_to_b": "images of A -> images of B",
+    "translate_b_to_a": "images of B -> images of A",
+    "enlarge": "images -> images of more pixels",
+    "complete": "rows, masks, seeds -> rows whose masked part is filled in",
+    "predict": "what has been observed, seeds -> what comes next",
+    "map": "latents -> styles",
+    "synthesize": "styles, seeds -> images",
+    "components": "rows -> probabilities of the components of a mixture",
+}
+KINDS = {  # of what an element of this name is; all others are numbers
+    "images": "images",
+    "points": "points",
+    "labels": "labels",
+    "seeds": "seeds",
+    "tokens": "tokens",
+    "captions": "tokens",
+    "trajectories": "trajectories",
+    "videos": "videos",
+    "masks": "masks",
+}
+ELEMENTS = (
+    *KINDS,
+    *("latents", "scales", "conditions", "logits", "probabilities", "errors", "energies", "means"),
+    *("log_prob", "codes", "styles", "truncation", "attributes"),
+)
+
 
 class Element(NamedTuple):
     """One row of a tensor: its name, shape, dtype and range (both ends included).
 
-    A size that is None is free, but a multiple of `multiple`.
+    Attributes:
+        name: what it is; well-known ones stand in `ELEMENTS`.
+        shape: a size that is None is free, but a multiple of `multiple`.
+        dtype: a name, as "float32".
+        low, high: the range.
+        multiple: see `shape`.
+        drawn: whether rows are draws of discrete values, as pixels of one bit are. A runtime that
+            rounds otherwise may draw another value, so what counts is the share of equal rows.
+        column: the column of a data set that such rows are in; by default the one of this name.
     """
 
     name: str
@@ -21,6 +69,13 @@ class Element(NamedTuple):
     low: float = -math.inf
     high: float = math.inf
     multiple: int = 1
+    drawn: bool = False
+    column: str | None = None
+
+    @property
+    def kind(self):
+        """How it is drawn and measured: a value of `KINDS`, or "numbers"."""
+        return KINDS.get(self.name, "numbers")
 
     def spec(self, batch=None):
         """The `tf.TensorSpec` of `batch` rows, by default of any number."""
@@ -48,6 +103,7 @@ class Endpoint(NamedTuple):
     inputs: tuple
     outputs: tuple
     batch: int | None = None  # rows of each call; None for any number
+    slow: bool = False  # seconds a call: callbacks, metrics and deliveries then ask for few rows
 
     @property
     def specs(self):
@@ -60,18 +116,42 @@ class Endpoint(NamedTuple):
         return {e.name: value for e, value in zip(self.outputs, values, strict=True)}
 
 
+SLOW_ROWS = 16
+
+
+def affordable(endpoint, count):
+    """`count` rows of an endpoint, or `SLOW_ROWS` where these are fewer and it is slow."""
+    return min(count, SLOW_ROWS) if endpoint.slow else count
+
+
+def check_names(endpoints):
+    """Checks that no name of `{name: Endpoint}` is a well-known one but for a slip of the pen.
+
+    Raises:
+        ValueError: names the endpoint or element, and what it nearly is.
+    """
+    for name, endpoint in endpoints.items():
+        elements = [element.name for element in (*endpoint.inputs, *endpoint.outputs)]
+        for given, known in [(name, ENDPOINTS), *((e, ELEMENTS) for e in elements)]:
+            near = difflib.get_close_matches(given, known, n=1, cutoff=0.8)
+            if given not in known and near:
+                raise ValueError(f"endpoint {name!r} has the name {given!r}: {near[0]!r} is meant")
+
+
 def classes(endpoint):
     """How many classes an endpoint tells apart by its "labels": 0 where it has none."""
     return next((e.high + 1 for e in endpoint.inputs if e.name == "labels"), 0)
 
 
-def draw(endpoint, seeds, label=None):
+def draw(endpoint, seeds, label=None, first=0):
     """Runs a `sample` endpoint.
 
     Args:
         endpoint: an `Endpoint` whose inputs are "seeds" and, where there are classes, "labels".
         seeds: int32 `[N]`.
         label: an int, the class of all rows; None for the classes in turn: 0, 1, 2, …
+        first: an int or int32 scalar, the place of the first row among all that are drawn in
+            portions; its class is the turn's.
 
     Returns:
         The first output, `[N, ...]`.
@@ -84,6 +164,6 @@ def draw(endpoint, seeds, label=None):
         known = f"its labels are 0 to {count - 1}" if count else "this model has no classes"
         raise InputError(f"label {label}: {known}")
     if count:
-        turn = tf.range(tf.shape(seeds)[0]) % count
+        turn = (first + tf.range(tf.shape(seeds)[0])) % count
         inputs["labels"] = turn if label is None else tf.fill(tf.shape(seeds), label)
     return endpoint(**inputs)[endpoint.outputs[0].name]

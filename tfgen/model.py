@@ -1,4 +1,4 @@
-"""The one train step: a model says which loss trains which networks, and this loop plays them."""
+"""The one train step: a model says what is minimized or updated, and this loop plays it."""
 
 from collections.abc import Callable
 from typing import NamedTuple
@@ -7,6 +7,7 @@ import keras
 import tensorflow as tf
 
 from tfgen import random
+from tfgen.endpoint import check_names
 
 
 class Objective(NamedTuple):
@@ -34,6 +35,36 @@ def minimize(loss, *networks, updates=1):
     return Objective(loss, networks, updates)
 
 
+class Update(NamedTuple):
+    """A step that assigns what it computes, where there is no gradient to follow."""
+
+    step: Callable
+    evaluate: Callable | None = None
+    updates: int = 1
+    networks: tuple = ()
+
+
+def update(step, evaluate=None, updates=1):
+    """Asks for a `step(batch)` that moves what no gradient moves.
+
+    So expectation maximization, contrastive divergence, a dictionary, a Markov chain, or a closed
+    form, as one step on a batch of the whole set, are played by the loop that plays losses.
+
+    Args:
+        step: takes a batch as the data set gives it, assigns to variables of the model, and returns
+            a scalar or a dict of named scalars, each the mean over the batch. On several replicas
+            what is assigned must be the same on all: see `mean_over_replicas`.
+        evaluate: gives these terms without an assignment, for `model.evaluate`; None for no terms.
+        updates: as in `minimize`.
+    """
+    return Update(step, evaluate, updates)
+
+
+def mean_over_replicas(values):
+    """The mean of a tensor, or of a structure of them, over all replicas of a strategy."""
+    return tf.distribute.get_replica_context().all_reduce("MEAN", values)
+
+
 def lazily(every, step, penalty):
     """`every * penalty()` once in `every` steps, else 0: the same weight on average.
 
@@ -48,7 +79,7 @@ def lazily(every, step, penalty):
 
 
 class GenerativeModel(keras.Model):
-    """A `keras.Model` whose `objectives` say which loss trains which networks.
+    """A `keras.Model` whose `objectives` say which loss trains which networks, or what is updated.
 
     A child builds its networks from `keras.Input`, hands them to `__init__`, and defines
     `objectives`, `endpoints` and `call`, its natural forward pass. Everything of Keras then works:
@@ -67,19 +98,28 @@ class GenerativeModel(keras.Model):
         )
         self.optimizers, self.means, self._seed = {}, {}, 0
         self._evaluated = keras.metrics.Sum("evaluated")  # batches, for noise that is fresh
-        self._losses = _Losses(name="losses", dtype="float32", autocast=False)
+        self._player = _Player(name="player", dtype="float32", autocast=False)
         # Its networks are, from their `keras.Input`; else Keras would call it with a batch of data.
-        self.built = self._losses.built = True
+        self.built = self._player.built = True
 
     @property
     def objectives(self):
-        """`{name: Objective}`, played in this order at every step."""
+        """`{name: Objective or Update}`, played in this order at every step."""
         raise NotImplementedError
 
     @property
     def endpoints(self):
         """`{name: Endpoint}`: what is served, exported and tested."""
-        raise NotImplementedError
+        return {}
+
+    def begin(self, data):
+        """Sets what a model must know of its data before the first step; by default nothing.
+
+        It belongs into variables, as it is not called where a trained model is opened.
+
+        Args:
+            data: the `tfgen.Data` of its stage.
+        """
 
     def after_step(self, terms):
         """Moves what no gradient moves: a balance, a running mean, a codebook.
@@ -100,7 +140,8 @@ class GenerativeModel(keras.Model):
         Raises:
             ValueError: the names of the optimizers are not those of the objectives.
         """
-        objectives = self.objectives
+        check_names(self.endpoints)
+        objectives = {n: o for n, o in self.objectives.items() if isinstance(o, Objective)}
         if not isinstance(optimizer, dict):
             optimizer = keras.optimizers.get(optimizer)
             config = keras.optimizers.serialize(optimizer)
@@ -126,7 +167,10 @@ class GenerativeModel(keras.Model):
         with random.place(self._seed, self.step.value):
             for name, objective in objectives.items():
                 for part in parts[: objective.updates]:
-                    values = self._update(objective, part, self.optimizers[name])
+                    if isinstance(objective, Update):
+                        values = self._terms(objective.step, part, training=True)
+                    else:
+                        values = self._descend(objective, part, self.optimizers[name])
                 terms |= {f"{name}/{term}": value for term, value in values.items()}
         self.after_step(terms)
         self.step.assign_add(1)
@@ -136,22 +180,22 @@ class GenerativeModel(keras.Model):
         terms, turn = {}, tf.cast(self._evaluated.result(), tf.int32)
         with random.place(self._seed, turn, testing=True):
             for name, objective in self.objectives.items():
-                values = self._terms(objective, without_missing(batch), training=False)
+                values = self._evaluated_terms(objective, without_missing(batch))
                 terms |= {f"{name}/{term}": value for term, value in values.items()}
         self._evaluated.update_state(1)
-        return self._log(terms)
+        return self._log(terms) or {"batches": self._evaluated.result()}  # Keras wants something
 
     @property
     def updates_per_step(self):
         """How many parts of a batch one step takes: the largest `updates` of the objectives."""
         return max(objective.updates for objective in self.objectives.values())
 
-    def _update(self, objective, batch, optimizer):
+    def _descend(self, objective, batch, optimizer):
         variables = objective.variables
         # Replicas add up their gradients: each gives its share of the mean.
         share = 1 / tf.distribute.get_strategy().num_replicas_in_sync
         with tf.GradientTape() as tape:
-            terms = self._terms(objective, batch, training=True)
+            terms = self.terms(objective, batch)
             loss = optimizer.scale_loss(share * tf.add_n(list(terms.values())))
         gradients = tape.gradient(loss, [v.value for v in variables])
         # Where a slope is constant, as that of a linear critic is, TensorFlow's graph optimizer
@@ -161,12 +205,25 @@ class GenerativeModel(keras.Model):
         optimizer.apply_gradients(zip(gradients, variables, strict=True))
         return terms
 
-    def _terms(self, objective, batch, training):
-        values = self._losses(batch, loss=objective.loss, training=training)
-        values = values if isinstance(values, dict) else {"loss": values}
-        values = {term: tf.cast(value, tf.float32) for term, value in values.items()}
+    def terms(self, objective, batch, training=True):
+        """The named terms of an `Objective`, float32 scalars whose sum is minimized."""
+        values = self._terms(objective.loss, batch, training)
         penalties = [p for network in objective.networks for p in network.losses]
         return values | ({"regularization": tf.add_n(penalties)} if penalties else {})
+
+    def _evaluated_terms(self, objective, batch):
+        if isinstance(objective, Objective):
+            return self.terms(objective, batch, training=False)
+        return self._terms(objective.evaluate, batch, False) if objective.evaluate else {}
+
+    def play(self, function, batch, training):
+        """Runs `function(batch)` so that `training` reaches every network in it."""
+        return self._player(batch, function=function, training=training)
+
+    def _terms(self, function, batch, training):
+        values = self.play(function, batch, training)
+        values = values if isinstance(values, dict) else {"loss": values}
+        return {term: tf.cast(value, tf.float32) for term, value in values.items()}
 
     def _log(self, terms):
         """The means over the epoch so far."""
@@ -204,7 +261,7 @@ class JointOptimizer(keras.optimizers.Optimizer):
 
     @property
     def learning_rate(self):
-        return self.optimizers[0].learning_rate
+        return self.optimizers[0].learning_rate if self.optimizers else self._learning_rate
 
     @learning_rate.setter
     def learning_rate(self, value):
@@ -214,7 +271,7 @@ class JointOptimizer(keras.optimizers.Optimizer):
 
     @property
     def iterations(self):
-        return self.optimizers[0].iterations
+        return self.optimizers[0].iterations if self.optimizers else self._iterations
 
     @property
     def variables(self):
@@ -248,11 +305,11 @@ class JointOptimizer(keras.optimizers.Optimizer):
                 )
 
 
-class _Losses(keras.layers.Layer):
-    """Runs a loss as a Keras call, so that `training` reaches every network in it."""
+class _Player(keras.layers.Layer):
+    """Runs a loss or an update as a Keras call, so that `training` reaches every network in it."""
 
-    def call(self, batch, loss, training=False):
-        return loss(batch)
+    def call(self, batch, function, training=False):
+        return function(batch)
 
 
 def without_missing(batch):

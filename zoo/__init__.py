@@ -53,9 +53,12 @@ def locate(name):
 
 
 def find(name):
-    """The `tfgen.runs.training.Recipe` of a model; raises as `locate` does."""
+    """The `tfgen.runs.recipes.Recipe` of a model; raises as `locate` does."""
     family = locate(name).parent.name
 
-    from tfgen.runs.training import Recipe
+    from tfgen.runs.recipes import Recipe
 
-    return Recipe(name, importlib.import_module(f"zoo.{family}.{name}").recipe)
+    module = importlib.import_module(f"zoo.{family}.{name}")
+    fields = ("only", "tiny", "searched")
+    said = {f: getattr(module, f.upper()) for f in fields if hasattr(module, f.upper())}
+    return Recipe(name, module.recipe, **said)

@@ -15,7 +15,7 @@ from tfgen import random
 from tfgen.endpoint import SEEDS, Element, Endpoint
 from tfgen.model import GenerativeModel, minimize
 from tfgen.networks.mlp import mlp
-from tfgen.runs.training import Stage
+from tfgen.runs.recipes import Stage
 
 
 class Autoencoder(GenerativeModel):

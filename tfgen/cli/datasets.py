@@ -34,7 +34,7 @@ def show_data(
     from tfgen.data import load
 
     data = load(name, image_size)
-    rows, _ = data.rows("train", count)
+    rows = data.rows("train", count)
     write(data.element, rows, out)
     shape, classes = data.element.shape, len(data.classes)
     say(f"{name}: {data.size} rows of {shape}, {classes} classes: {out}")

@@ -107,7 +107,7 @@ def study(
     given = dict(pair(setting) for setting in settings or [])
     start_tensorflow()
     from tfgen.reports import study as library
-    from tfgen.runs import training
+    from tfgen.runs import recipes
 
     out = out or pathlib.Path("runs") / f"{name}-{data}"
     try:
@@ -115,7 +115,7 @@ def study(
             name,
             zoo.find,
             out,
-            training.Setup(data, seed=seed),
+            recipes.Setup(data, seed=seed),
             given,
             models=models.split(",") if models else None,
             minutes=budget,

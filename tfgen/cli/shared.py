@@ -64,10 +64,9 @@ def write_rows(images, out):
 def deliver(model, data, to, out, name, **options):
     import export
 
-    images, _ = data.rows("test", 128)
     options |= {"classes": data.classes, "console": console}
     try:
-        export.deliver(model, images, out, tuple(to.split(",")), name, **options)
+        export.deliver(model, data, out, tuple(to.split(",")), name, **options)
     except export.DeliveryError as error:
         fail(f"nothing was delivered: {error}", 1)
     say(f"verified and delivered: {out}")

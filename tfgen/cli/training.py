@@ -45,13 +45,13 @@ def train(
             given[key] = value
     zoo.locate(model)  # an unknown name is told before TensorFlow is imported
     start_tensorflow()
-    from tfgen.runs import training
+    from tfgen.runs import recipes, training
     from tfgen.runs.checkpoints import Diverged
 
     if replicas != "auto":
         replicas = positive("replicas", replicas, "auto")
     run = run or pathlib.Path("runs") / f"{model}-{data.replace(':', '-').replace('/', '-')}"
-    setup = training.Setup(data, image_size, seed, replicas, precision)
+    setup = recipes.Setup(data, image_size, seed, replicas, precision)
     try:
         training.train(
             zoo.find(model),
@@ -79,15 +79,15 @@ def quickstart(
 ):
     """Trains on real digits, draws samples, delivers and verifies: a few minutes."""
     start_tensorflow()
-    from tfgen.runs import training
+    from tfgen.runs import opening, recipes, training
 
     say("1. training a DCGAN on 1,797 real handwritten digits")
-    recipe, setup = zoo.find("dcgan"), training.Setup("digits", image_size=16)
+    recipe, setup = zoo.find("dcgan"), recipes.Setup("digits", image_size=16)
     given = {"width": 32, "epochs": 60, "batch_size": 64, "latent_dim": 32}
     model = training.train(recipe, folder, given, setup)
-    rows, element = training.samples(model, 64, seed=0)
+    rows, element = opening.samples(model, 64, seed=0)
     write(element, rows, folder / "samples.png")
     say(f"2. what it makes of the seeds 0 to 63: {folder / 'samples.png'}")
-    model, data = training.open_run(folder, zoo.find)
+    model, data = opening.open_run(folder, zoo.find)
     say("3. delivering it, each endpoint compared with Keras")
     deliver(model, data, "saved_model,lite", folder / "export", folder.resolve().name)

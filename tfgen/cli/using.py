@@ -27,12 +27,12 @@ def sample(
         raise InputError(f"--out {out}: expected a .png, a .npy or a folder without a suffix")
     start_tensorflow()
     from tfgen import endpoint
-    from tfgen.runs import training
+    from tfgen.runs import opening
 
-    model, data = training.open_run(run, zoo.find)
-    rows, element = training.samples(model, count, seed, label)
+    model, data = opening.open_run(run, zoo.find)
+    rows, element = opening.samples(model, count, seed, label)
     classes = endpoint.classes(model.endpoints["sample"]) if label is None else 0
-    write(element, rows, out, training.background(data), classes)
+    write(element, rows, out, opening.background(data), classes)
     say(f"{count} samples: {out}")
 
 
@@ -48,9 +48,9 @@ def traverse(
     start_tensorflow()
     from tfgen import figures
     from tfgen.latents.traversal import traverse
-    from tfgen.runs import training
+    from tfgen.runs import opening
 
-    model, _ = training.open_run(run, zoo.find)
+    model, _ = opening.open_run(run, zoo.find)
     chosen, images = traverse(model, code, rows, seed)
     figures.save(figures.table(images), out)
     first, last = chosen.values[0].round(2).tolist(), chosen.values[-1].round(2).tolist()
@@ -68,9 +68,9 @@ def translate(
     """Translates image files of any size, each under its own name."""
     start_tensorflow()
     from tfgen.latents.translation import translate
-    from tfgen.runs import training
+    from tfgen.runs import opening
 
-    model, _ = training.open_run(run, zoo.find)
+    model, _ = opening.open_run(run, zoo.find)
     done = translate(model, source, direction, out, seed, console)
     for file, reason in done.broken.items():
         errors.print(f"skipped {file}: {reason}", markup=False, highlight=False, soft_wrap=True)
@@ -92,11 +92,11 @@ def interpolate(
     """Draws the way from one sample to another, through the latents between their own."""
     start_tensorflow()
     from tfgen.latents import interpolation
-    from tfgen.runs import training
+    from tfgen.runs import opening
 
     if path not in interpolation.PATHS:
         raise InputError(f"--path {path}: expected {' or '.join(interpolation.PATHS)}")
-    model, _ = training.open_run(run, zoo.find)
+    model, _ = opening.open_run(run, zoo.find)
     write_rows(interpolation.interpolations(model, first, last, rows, columns, path, label), out)
     say(f"{rows} {path} ways, from seed {first} to {last}: {out}")
 
@@ -111,9 +111,9 @@ def manifold(
     """Draws the map of two latents: even steps of probability, from left to right and upwards."""
     start_tensorflow()
     from tfgen.latents import interpolation
-    from tfgen.runs import training
+    from tfgen.runs import opening
 
-    model, _ = training.open_run(run, zoo.find)
+    model, _ = opening.open_run(run, zoo.find)
     write_rows(interpolation.manifold(model, count, label), out)
     say(f"{count} x {count} latents: {out}")
 
@@ -136,10 +136,10 @@ def invert(
     import numpy as np
 
     from tfgen.latents import decoding, inversion
-    from tfgen.runs import training
+    from tfgen.runs import opening
 
-    model, data = training.open_run(run, zoo.find)
-    rows = decoding.read(images, data.element) if images else data.rows("test", count)[0]
+    model, data = opening.open_run(run, zoo.find)
+    rows = decoding.read(images, data.element) if images else data.rows("test", count)
     labels = None if label is None else np.full(len(rows), label)
     found = inversion.invert(model, rows, labels, restarts, steps, seed=seed)
     write_rows(np.stack([rows, found.images]), out)
@@ -174,9 +174,9 @@ def edit(
     import numpy as np
 
     from tfgen.latents import decoding, editing
-    from tfgen.runs import training
+    from tfgen.runs import opening
 
-    model, data = training.open_run(run, zoo.find)
+    model, data = opening.open_run(run, zoo.find)
     known = len(data.classes)
     for option, value in (("from", first), ("to", last)):
         if value is not None and not 0 <= value < known:
@@ -184,14 +184,15 @@ def edit(
             raise InputError(f"--{option} {value}: the classes {told}")
     if first == last:
         raise InputError(f"--from {first} --to {last}: this is no change")
-    trained, classes = data.rows("train", 10_000)
+    trained = data.rows("train", 10_000)
+    classes = data.rows("train", 10_000, "labels")
     chosen = np.isin(classes, [first, last]) if first is not None else classes >= 0
     codes = decoding.encode(model, trained[chosen])
     direction = editing.attribute(codes, classes[chosen] == last)
     if images:
         shown = decoding.read(images, data.element)
     else:
-        tested, classes = data.rows("test")
+        tested, classes = data.rows("test"), data.rows("test", column="labels")
         shown = tested[classes == first if first is not None else classes != last][:rows]
     strengths = np.linspace(0.0, strength, 7)
     edited = editing.edit(model, shown, direction, strengths)
@@ -215,9 +216,9 @@ def arithmetic(
     import numpy as np
 
     from tfgen.latents import decoding, editing
-    from tfgen.runs import training
+    from tfgen.runs import opening
 
-    model, _ = training.open_run(run, zoo.find)
+    model, _ = opening.open_run(run, zoo.find)
     groups = [decoding.latents(model, seeds) for seeds in added + taken]
     result = editing.arithmetic(groups[: len(added)], groups[len(added) :])
     width = max(map(len, groups))

@@ -1,11 +1,12 @@
 """Data in memory: `load(name, image_size)` gives a `Data`, `names.names()` tells what there is.
 
-Images are stored as uint8 and handed out as float32 `[H, W, C]` in [-1, 1], the conventions of
-`tfgen.data.levels`. Points are float32 `[D]`.
+A data set is named columns: images, labels, points, tokens, trajectories, videos. `from_arrays`
+makes one of a user's own arrays. Images are stored as uint8 and handed out as float32 `[H, W, C]`
+in [-1, 1], the conventions of `tfgen.data.levels`. Points are float32 `[D]`.
 """
 
 # As in `tfgen`: what needs TensorFlow comes when it is first used; the module `names` needs none.
-_HOMES = {"Data": "data", "load": "sets"}
+_HOMES = {"Data": "data", "from_arrays": "arrays", "load": "sets"}
 
 __all__ = sorted(_HOMES)
 

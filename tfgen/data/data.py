@@ -1,60 +1,89 @@
-"""A data set in memory, and the order in which training sees it."""
+"""A data set in memory: named columns, and the order in which training sees their rows."""
 
 import dataclasses
-from typing import NamedTuple
+import functools
+import hashlib
+import math
+from collections.abc import Callable
 
 import numpy as np
 import tensorflow as tf
 
 from tfgen.data import image_files, levels
-from tfgen.endpoint import Element
+from tfgen.data.augmentation import AUGMENTATION, jittered
+from tfgen.endpoint import Element, labels
 from tfgen.errors import InputError
 
-
-class Split(NamedTuple):
-    """The rows of a split: uint8 `[N, H, W, C]` or float32 `[N, D]`; labels int32 `[N]` or None."""
-
-    rows: tf.Tensor
-    labels: tf.Tensor | None = None
+# What rows are by the type and the rank of the array that holds them: images and videos of 8 bits
+# or of floats in [-1, 1], points, trajectories of positions, and sequences of tokens.
+KINDS = {
+    ("u", 4): "images",
+    ("f", 4): "images",
+    ("u", 5): "videos",
+    ("f", 5): "videos",
+    ("f", 2): "points",
+    ("f", 3): "trajectories",
+    ("i", 2): "tokens",
+}
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Data:
-    """Rows for training and rows for testing. Access is random: all are in memory.
+    """Rows for training and rows for testing, in named columns. Access is random.
+
+    `of_arrays` makes one of arrays, `tfgen.data.from_arrays` one of a user's own, `load` one by
+    name. Images are stored as uint8 and handed out as float32 in [-1, 1] (`tfgen.data.levels`).
 
     Attributes:
         name: what `load` was given.
-        splits: `{"train": Split, "test": Split}`.
+        columns: `{column: Element}`, what a row is in each.
+        source: a function without arguments that gives `splits`; of a set that is only described,
+            as that of a run that is opened, it reads the rows when they are first asked for.
+        sizes: `{"train": {column: N}, "test": ...}`.
         classes: the name of each label; () where there are no labels.
-        with_labels: whether elements are `row` or `(row, label)`; see `labelled`.
+        feed: the columns that a batch has: an element is a row where there is one, else a tuple.
+        paired: whether row i of all columns belongs together. If not, each column has an order
+            and a number of rows of its own.
+        jitter: how much training images are enlarged before a crop of their own size, see
+            `jittered`; 1 for no augmentation.
     """
 
     name: str
-    splits: dict = dataclasses.field(repr=False)
-    classes: tuple = ()
-    with_labels: bool = False
+    columns: dict
+    source: Callable = dataclasses.field(repr=False)
+    sizes: dict
+    classes: tuple
+    feed: tuple
+    paired: bool = True
+    jitter: float = 1.0
+
+    @property
+    def splits(self):
+        """`{"train": {column: tensor [N, ...]}, "test": ...}`, the rows as they are stored."""
+        return self.source()
 
     @property
     def element(self):
-        """The `Element` of a row: images float32 `[H, W, C]` in [-1, 1], or points `[D]`."""
-        shape = tuple(self.splits["train"].rows.shape[1:])
-        if self.has_images:
-            return Element("images", shape, "float32", -1.0, 1.0)
-        return Element("points", shape)
+        """The `Element` of the first column of the feed: what models make."""
+        return self.columns[self.feed[0]]
 
     @property
     def has_images(self):
-        """Whether the rows are images; if not, they are points."""
-        return self.splits["train"].rows.dtype == tf.uint8
+        """Whether the first column of the feed has images."""
+        return self.element.kind == "images"
 
     @property
     def size(self):
-        """How many rows there are for training."""
-        return len(self.splits["train"].rows)
+        """How many rows there are for training, in the largest column of the feed."""
+        return self.size_of("train")
+
+    def size_of(self, split):
+        """Like `size`, of the split "train" or "test"."""
+        return max(self.sizes[split][column] for column in self.feed)
 
     @property
     def train(self):
-        """A `tf.data.Dataset` of single elements, in stored order."""
+        """A `tf.data.Dataset` of single elements, in stored order, without jitter."""
         return self._elements("train")
 
     @property
@@ -71,45 +100,100 @@ class Data:
         """
         if not self.classes:
             raise InputError(f"The data {self.name!r} has no labels: take a set with classes.")
-        return dataclasses.replace(self, with_labels=True)
+        return dataclasses.replace(self, feed=(self.feed[0], "labels"))
+
+    @property
+    def has_domains(self):
+        """Whether a batch has images of two domains, A and B."""
+        return self.feed == ("a", "b")
+
+    @property
+    def unpaired(self):
+        """The same columns, in orders that know nothing of each other."""
+        return dataclasses.replace(self, paired=False)
+
+    @property
+    def swapped(self):
+        """The same images of two domains, with A and B exchanged."""
+
+        def swap(columns):
+            return {"a": columns["b"], "b": columns["a"]}
+
+        return dataclasses.replace(
+            self,
+            source=lambda: {split: swap(stored) for split, stored in self.splits.items()},
+            sizes={split: swap(sizes) for split, sizes in self.sizes.items()},
+        )
+
+    def jittered(self, factor):
+        """The same data, whose training images are enlarged, cropped and mirrored at random.
+
+        Each is enlarged by `factor`, by bicubic interpolation, cropped anywhere to its own size,
+        and mirrored half of the time; the images of a pair alike. 1 for none of it.
+
+        Raises:
+            InputError: a factor below 1 or above 2.
+        """
+        if not 1.0 <= factor <= 2.0:
+            raise InputError(f"jitter={factor} enlarges no image: take 1 (for none) to 2.")
+        return dataclasses.replace(self, jitter=factor)
 
     def resized(self, size):
         """The same images as squares of `size` pixels, antialiased; cropped where not square.
 
         Raises:
-            InputError: these are points, or the images would not fit into memory.
+            InputError: these are no images, or they would not fit into memory.
         """
         if not self.has_images:
-            raise InputError(f"The data {self.name!r} are points: they have no image_size.")
+            raise InputError(
+                f"The data {self.name!r} are {self.element.kind}: they have no image_size."
+            )
         shape = (size, size, self.element.shape[-1])
         if shape == self.element.shape:
             return self
-        image_files.check_memory(
-            self.name, sum(len(split.rows) for split in self.splits.values()), shape
-        )
-        splits = {
-            name: in_memory(image_files.fit_all(split.rows.numpy(), size), split.labels)
-            for name, split in self.splits.items()
-        }
-        return dataclasses.replace(self, splits=splits)
+        count = sum(sizes[self.feed[0]] for sizes in self.sizes.values())
+        image_files.check_memory(self.name, count, shape)
+        column = self.feed[0]
 
-    def rows(self, split, count=None):
-        """Rows as arrays, for metrics and figures.
+        @functools.cache
+        def fitted():
+            return {
+                split: stored
+                | {column: in_memory(image_files.fit_all(stored[column].numpy(), size))}
+                for split, stored in self.splits.items()
+            }
+
+        columns = self.columns | {column: self.element._replace(shape=shape)}
+        return dataclasses.replace(self, columns=columns, source=fitted)
+
+    def rows(self, split, count=None, column=None):
+        """Rows of a column as an array, for metrics and figures.
 
         Args:
             split: "train" or "test".
             count: how many at most, by default all. They are spread evenly over the stored
                 order, so that a set sorted by class gives some of each.
+            column: by default the first of the feed.
 
         Returns:
-            float32 `[count, H, W, C]` in [-1, 1] or `[count, D]`, and int32 `[count]` or None.
+            An array `[count, ...]`, as the column's `Element` says.
+
+        Raises:
+            InputError: there is no such column, or the rows cannot be had.
         """
-        stored = self.splits[split]
-        size = len(stored.rows)
+        column = column or self.feed[0]
+        if column not in self.columns:
+            raise InputError(f"{self.name!r} has no {column}, but {', '.join(self.columns)}.")
+        stored = self.splits[split][column]
+        size = len(stored)
         count = min(count or size, size)
         places = np.arange(count) * size // count
-        rows = self._as_floats(tf.gather(stored.rows, places)).numpy()
-        return rows, None if stored.labels is None else stored.labels.numpy()[places]
+        return self._handed_out(column, tf.gather(stored, places)).numpy()
+
+    def batch(self, split, count=None):
+        """What a loss takes, as `rows`: an array, or a tuple of one for each column of the feed."""
+        arrays = tuple(self.rows(split, count, column) for column in self.feed)
+        return arrays if len(arrays) > 1 else arrays[0]
 
     def steps_per_epoch(self, batch_size, split="train"):
         """How many whole batches the split holds.
@@ -117,7 +201,7 @@ class Data:
         Raises:
             InputError: not one.
         """
-        size = len(self.splits[split].rows)
+        size = self.size_of(split)
         if not 0 < batch_size <= size:
             raise InputError(
                 f"batch_size {batch_size} does not fit {self.name!r}, which has {size} rows in "
@@ -129,14 +213,15 @@ class Data:
         """An endless stream of shuffled batches, each a pure function of the seed and its number.
 
         Epoch e is the batches from e * steps_per_epoch on: a permutation of the split of its own,
-        without the remainder that does not fill a batch. A strategy cuts a batch into one
-        contiguous part for each replica.
+        without the remainder that does not fill a batch. Where columns are not paired, each has
+        a permutation of its own, and a smaller one begins anew, in another order, whenever it is
+        through. A strategy cuts a batch into one contiguous part for each replica.
 
         Args:
             batch_size: rows in a batch, over all replicas.
             seed: an int, of which the low 32 bits count.
             start: the number of the batch that comes first. It costs nothing to start late.
-            split: "train" or "test".
+            split: "train", which alone is jittered, or "test".
 
         Returns:
             An infinite `tf.data.Dataset` of elements with a static batch axis.
@@ -145,15 +230,24 @@ class Data:
             InputError: `batch_size` is larger than the split.
         """
         steps = self.steps_per_epoch(batch_size, split)
-        tensors = self._tensors(split)
-        size = len(tensors[0])
+        stored = self.splits[split]
+        origin = np.uint32(seed * 0x9E3779B1 % 2**32).astype("int32")  # as in `random.fresh`
 
         def batch(number):
             # The whole batch at once: per-row work would cost more than the training of toys.
             epoch, step = number // steps, number % steps
             places = step * batch_size + tf.range(batch_size, dtype=tf.int64)
-            places = shuffled(places, (seed, epoch), size)
-            return self._convert(*(tf.gather(tensor, places) for tensor in tensors))
+            high = tf.fill([batch_size], origin + tf.cast(number % 2**31, tf.int32))
+            seeds = tf.stack([high, (AUGMENTATION << 21) + tf.range(batch_size)], axis=1)
+            parts = []
+            for turn, column in enumerate(self.feed):
+                own, size = 0 if self.paired else turn, self.sizes[split][column]
+                rows = tf.gather(stored[column], shuffled(places, (seed, epoch), size, own))
+                rows = self._handed_out(column, rows)
+                if split == "train" and self.jitter > 1 and self.columns[column].kind == "images":
+                    rows = jittered(rows, seeds, self.jitter, stream=own)
+                parts.append(rows)
+            return tuple(parts) if len(parts) > 1 else parts[0]
 
         options = tf.data.Options()
         options.deterministic = True
@@ -165,63 +259,198 @@ class Data:
         stream = numbers.map(batch, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
         return stream.prefetch(tf.data.AUTOTUNE).with_options(options)
 
+    def describe(self):
+        """What a run must know to be opened without the rows: a dict as JSON has it."""
+        return {
+            "name": self.name,
+            "columns": {
+                # JSON has no infinity: null is an end without a bound.
+                column: element._asdict()
+                | {k: v if math.isfinite(v) else None for k, v in _ends(element).items()}
+                for column, element in self.columns.items()
+            },
+            "sizes": self.sizes,
+            "classes": list(self.classes),
+            "feed": list(self.feed),
+            "paired": self.paired,
+            "digest": self.digest,
+        }
+
+    @functools.cached_property
+    def digest(self):
+        """A hash of all stored rows, a string."""
+        digest = hashlib.blake2b(digest_size=16)
+        for split in sorted(self.sizes):
+            for column, stored in sorted(self.splits[split].items()):
+                digest.update(f"{split} {column} {stored.dtype.name} {stored.shape}".encode())
+                digest.update(np.ascontiguousarray(stored.numpy()))
+        return digest.hexdigest()
+
+    def _handed_out(self, column, rows):
+        return levels.from_levels(rows) if rows.dtype == tf.uint8 else rows
+
     def _elements(self, split):
-        return tf.data.Dataset.from_tensor_slices(self._tensors(split)).map(self._convert)
-
-    def _tensors(self, split):
-        return tuple(self.splits[split]) if self.with_labels else (self.splits[split].rows,)
-
-    def _convert(self, rows, *labels):
-        rows = self._as_floats(rows)
-        return (rows, *labels) if labels else rows
-
-    def _as_floats(self, rows):
-        return levels.from_levels(rows) if self.has_images else rows
+        columns = tuple(
+            tf.data.Dataset.from_tensor_slices(self.splits[split][column]).map(
+                functools.partial(self._handed_out, column)
+            )
+            for column in self.feed
+        )
+        return tf.data.Dataset.zip(*columns) if len(columns) > 1 else columns[0]
 
 
-def shuffled(places, seed, size):
+def described(description, source):
+    """The `Data` that `describe` told of; its rows are those of `source`, see `Data`."""
+
+    def ends(row):
+        return {
+            "low": -math.inf if row["low"] is None else row["low"],
+            "high": math.inf if row["high"] is None else row["high"],
+        }
+
+    return Data(
+        name=description["name"],
+        columns={
+            column: Element(**row | ends(row) | {"shape": tuple(row["shape"])})
+            for column, row in description["columns"].items()
+        },
+        source=functools.cache(source),
+        sizes=description["sizes"],
+        classes=tuple(description["classes"]),
+        feed=tuple(description["feed"]),
+        paired=description["paired"],
+    )
+
+
+def _ends(element):
+    return {"low": element.low, "high": element.high}
+
+
+def changes(description, data):
+    """What has changed in a data set since it was described: sentences, none if nothing has."""
+    then, now = described(description, lambda: None), data
+    found = []
+    if then.classes != now.classes:
+        gone, come = set(then.classes) - set(now.classes), set(now.classes) - set(then.classes)
+        told = [
+            f"{word} {', '.join(sorted(names))}"
+            for word, names in (("without", gone), ("with", come))
+            if names
+        ]
+        found.append(
+            f"it had {len(then.classes)} classes, now {len(now.classes)} ({' and '.join(told)})"
+        )
+    for column, element in then.columns.items():
+        if column not in now.columns:
+            found.append(f"the column {column} is gone")
+        elif column != "labels" and element != now.columns[column]:
+            found.append(
+                f"{column} were {list(element.shape)} and are {list(now.columns[column].shape)}"
+            )
+    for split, sizes in then.sizes.items():
+        for column, size in sizes.items():
+            other = now.sizes[split].get(column, size)
+            if column != "labels" and other != size:
+                found.append(f"{split} had {size} rows, now {other}")
+    if not found and description["digest"] != now.digest:
+        found.append("some of its rows are not what they were")
+    return found
+
+
+def of_arrays(name, splits, classes=(), feed=None, paired=True):
+    """A `Data` of arrays.
+
+    Args:
+        name: of the data.
+        splits: `{"train": {column: array [N, ...]}, "test": ...}`. What rows are is seen by the
+            array (`KINDS`); a column "labels" has int classes.
+        classes: the name of each label.
+        feed: the columns of a batch, by default the first.
+        paired: see `Data`.
+
+    Raises:
+        InputError: rows that nothing here knows.
+    """
+    columns = {c: _element(name, c, array, classes) for c, array in splits["train"].items()}
+    stored = {
+        split: {column: in_memory(array) for column, array in arrays.items()}
+        for split, arrays in splits.items()
+    }
+    sizes = {
+        split: {column: len(array) for column, array in arrays.items()}
+        for split, arrays in splits.items()
+    }
+    feed = tuple(feed or list(columns)[:1])
+    return Data(name, columns, lambda: stored, sizes, tuple(classes), feed, paired)
+
+
+def _element(name, column, array, classes):
+    if column == "labels":
+        return labels(len(classes))
+    kind = KINDS.get((array.dtype.kind, array.ndim))
+    if kind is None or array.dtype.kind == "u" and array.dtype != np.uint8:
+        raise InputError(
+            f"{name!r}: {column} is {array.dtype} {list(array.shape)}: expected images "
+            "(uint8 or float [N, H, W, C]), points (float [N, D]), trajectories (float [N, T, D]), "
+            "tokens (int [N, T]) or videos (uint8 [N, T, H, W, C])."
+        )
+    shape = tuple(array.shape[1:])
+    own = None if kind == column else column
+    if kind in ("images", "videos"):
+        return Element(kind, shape, "float32", -1.0, 1.0, column=own)
+    if kind == "tokens":
+        return Element(kind, shape, "int32", 0, int(array.max()), column=own)
+    return Element(kind, shape, column=own)
+
+
+def shuffled(places, seed, size, column=0):
     """Where each place of a shuffled order lies in the stored order.
 
     Args:
-        places: int64 `[N]` in `[0, size)`.
+        places: int64 `[N]`; those from `size` on begin a permutation anew, another one.
         seed: two ints or int64 scalars; each pair is a permutation of its own.
         size: how many rows are shuffled.
+        column: an int, another permutation for each.
 
     Returns:
         int64 `[N]` in `[0, size)`.
     """
+    keys = [tf.fill(tf.shape(places), tf.cast(part, tf.int64)) for part in seed]
     # `tf.random.experimental.index_shuffle` is this with 4 rounds, and then epochs look alike:
     # the permutations of neighbouring seeds correlate by up to 0.9. Its cipher, Simon 32/64
     # (Beaulieu et al. 2013), is specified with 32.
     return tf.raw_ops.RandomIndexShuffle(
-        index=places,
-        seed=tf.stack([*(tf.cast(part, tf.int64) for part in seed), 0]),
-        max_index=tf.constant(size - 1, tf.int64),
+        index=places % size,
+        seed=tf.stack([*keys, 2 * (places // size) + column], axis=1),
+        max_index=tf.fill(tf.shape(places), tf.constant(size - 1, tf.int64)),
         rounds=32,
     )
 
 
-def in_memory(rows, labels=None):
-    """A `Split` of arrays, held by the host: a GPU keeps its memory for the model."""
+def in_memory(array):
+    """A tensor of an array, held by the host: a GPU keeps its memory for the model."""
+    kinds = {"i": tf.int32, "f": tf.float32}
+    array = np.asarray(array)
     with tf.device("CPU:0"):
-        return Split(tf.constant(rows), None if labels is None else tf.constant(labels, tf.int32))
+        return tf.constant(array, kinds.get(array.dtype.kind))
 
 
-def hold_out(rows, labels=None):
+def hold_out(**columns):
     """Splits of a set that has no test rows of its own: a tenth of it, drawn once for all.
 
     Args:
-        rows: array `[N, ...]`, N at least 2.
-        labels: int array `[N]` or None.
+        columns: arrays `[N, ...]`, N at least 2; None for one that there is not.
 
     Returns:
-        `{"train": Split, "test": Split}`; both keep the stored order.
+        `{"train": {column: array}, "test": ...}`; both keep the stored order.
     """
+    columns = {name: array for name, array in columns.items() if array is not None}
+    size = len(next(iter(columns.values())))
     # RandomState, not Generator: NumPy promises that its streams never change (NEP 19).
-    order = np.random.RandomState(0).permutation(len(rows))
-    cut = len(rows) - max(1, len(rows) // 10)
+    order = np.random.RandomState(0).permutation(size)
+    cut = size - max(1, size // 10)
     parts = {"train": np.sort(order[:cut]), "test": np.sort(order[cut:])}
     return {
-        name: in_memory(rows[part], None if labels is None else labels[part])
-        for name, part in parts.items()
+        split: {name: array[places] for name, array in columns.items()}
+        for split, places in parts.items()
     }

@@ -8,8 +8,8 @@ import numpy as np
 from PIL import Image
 
 from tfgen.data import image_files
-from tfgen.data.data import hold_out, in_memory
-from tfgen.data.pairs import Pairs
+from tfgen.data.data import hold_out
+from tfgen.data.pairs import pairs
 from tfgen.errors import InputError
 
 
@@ -38,7 +38,7 @@ def read_pairs(name, path, size=None):
             a, first = _read(name, files[0], size, first)
             b, first = _read(name, files[1], size, first, partners=files[0])
             sides[split] = a, b
-    return Pairs(name, _held(name, sides))
+    return pairs(name, _held(name, sides))
 
 
 def read_unpaired(name, path, size=None):
@@ -61,7 +61,7 @@ def read_unpaired(name, path, size=None):
             images, first = _read(name, _files(folder), size, first)
             both.append(images)
         sides[split] = tuple(both)
-    return Pairs(name, _held(name, sides), paired=False)
+    return pairs(name, _held(name, sides), paired=False)
 
 
 def _folder(path):
@@ -189,9 +189,9 @@ def _agree(file, shape, first, expected):
 def _held(name, sides):
     """Splits from arrays `{split: (a, b)}`; a tenth is held out where there is no test."""
     if "test" in sides:
-        return {k: (in_memory(a), in_memory(b)) for k, (a, b) in sides.items()}
+        return sides
     a, b = sides["train"]
     if min(len(a), len(b)) < 2:
         raise InputError(f"{name!r} has one image: it takes two, as one is held out for testing.")
-    held = [hold_out(a), hold_out(b)]  # the same rows, as `hold_out` is a function of the number
-    return {split: tuple(side[split] for side in held) for split in ("train", "test")}
+    held = [hold_out(rows=rows) for rows in (a, b)]  # the same rows, a function of their number
+    return {split: tuple(side[split]["rows"] for side in held) for split in ("train", "test")}

@@ -3,8 +3,7 @@
 import numpy as np
 
 from tfgen.data import levels
-from tfgen.data.data import in_memory
-from tfgen.data.pairs import Pairs
+from tfgen.data.pairs import pairs
 
 # Dark stays dark: where B was a negative of A, on light paper, CycleGAN with its identity term
 # learnt to turn digits into others and back.
@@ -43,9 +42,9 @@ def digits(name, data):
     """
     splits = {}
     for split in ("train", "test"):
-        a = np.repeat(data.splits[split].rows.numpy(), 3, axis=-1)
+        a = np.repeat(data.splits[split]["images"].numpy(), 3, axis=-1)
         b = levels.to_levels(rendering(levels.from_levels(a))).numpy()
         if name == "digit_unpaired" and split == "train":
             a, b = a[::2], b[1::2]
-        splits[split] = in_memory(a), in_memory(b)
-    return Pairs(name, splits, paired=name == "digit_pairs")
+        splits[split] = a, b
+    return pairs(name, splits, paired=name == "digit_pairs")

@@ -11,7 +11,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfgen.data import image_files, names, pair_files, pairs, renderings, synthetic
-from tfgen.data.data import Data, hold_out, in_memory
+from tfgen.data.data import hold_out, of_arrays
 from tfgen.errors import InputError
 
 
@@ -27,8 +27,8 @@ def load(name, image_size=None):
         image_size: pixels of a side, to which the middle squares of the images are scaled.
 
     Returns:
-        `Data`, or `pairs.Pairs` where there are two domains. The test split is the set's own
-        ("test", else "validation"), or else a tenth.
+        `Data`; where there are two domains, its elements are `(image_a, image_b)`. The test split
+        is the set's own ("test", else "validation"), or else a tenth.
 
     Raises:
         InputError: nothing has this name, it cannot be had, or `image_size` does not suit it.
@@ -67,16 +67,21 @@ def _digits():
     bunch = sklearn.datasets.load_digits()
     # 17 levels, 0..16, spread over 0..255; each can be told from the rounded value.
     images = np.rint(bunch.images * 255 / 16).astype("uint8")[..., None]
-    return Data("digits", hold_out(images, bunch.target), tuple("0123456789"))
+    splits = hold_out(images=images, labels=bunch.target)
+    return of_arrays("digits", splits, "0123456789")
 
 
 def _folder(name, path, image_size):
     splits, classes = image_files.read_folder(path, image_size)
     if "test" in splits:
-        return Data(name, {key: in_memory(*split) for key, split in splits.items()}, classes)
+        return of_arrays(name, {key: _columns(*split) for key, split in splits.items()}, classes)
     if len(splits["train"][0]) < 2:
         raise InputError(f"{path!r} has one image: it takes two, as one is held out for testing.")
-    return Data(name, hold_out(*splits["train"]), classes)
+    return of_arrays(name, hold_out(**_columns(*splits["train"])), classes)
+
+
+def _columns(images, labels):
+    return {"images": images} | ({} if labels is None else {"labels": labels})
 
 
 def _unpaired(name, rest, image_size):
@@ -111,10 +116,10 @@ def _tfds(name, set_name, image_size):
     image_files.check_memory(name, sum(stored[split].num_examples for split in wanted), shape)
     parts = [_read(builder, split, image, label, shape) for split in wanted]
     if len(parts) == 1:
-        splits = hold_out(*parts[0])
+        splits = hold_out(**_columns(*parts[0]))
     else:
-        splits = {"train": in_memory(*parts[0]), "test": in_memory(*parts[1])}
-    return Data(name, splits, tuple(features[label].names) if label else ())
+        splits = {"train": _columns(*parts[0]), "test": _columns(*parts[1])}
+    return of_arrays(name, splits, tuple(features[label].names) if label else ())
 
 
 def _tfds_domains(name, builder, image, size):
@@ -123,12 +128,10 @@ def _tfds_domains(name, builder, image, size):
     stored = {split: info.num_examples for split, info in builder.info.splits.items()}
     image_files.check_memory(name, sum(stored.values()), shape)
     splits = {
-        split: tuple(
-            in_memory(_read(builder, split + side, image, None, shape)[0]) for side in "AB"
-        )
+        split: tuple(_read(builder, split + side, image, None, shape)[0] for side in "AB")
         for split in ("train", "test")
     }
-    return pairs.Pairs(name, splits, paired=False)
+    return pairs.pairs(name, splits, paired=False)
 
 
 def _builder(set_name):

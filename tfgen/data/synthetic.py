@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from tfgen.data.data import Data, in_memory
+from tfgen.data.data import of_arrays
 
 TRAIN, TEST = 50_000, 10_000
 FOUR = 100  # rows in each split of `four_modes`: so few that a model can learn them by heart
@@ -79,14 +79,14 @@ def load(name):
     train, test = np.random.RandomState(1), np.random.RandomState(2)
     if name == "swiss_roll":
         splits = {
-            "train": in_memory(swiss_roll(TRAIN, train)),
-            "test": in_memory(swiss_roll(TEST, test)),
+            "train": {"points": swiss_roll(TRAIN, train)},
+            "test": {"points": swiss_roll(TEST, test)},
         }
-        return Data(name, splits)
+        return of_arrays(name, splits)
     source = mixture(name)
     counts = (FOUR, FOUR) if name == "four_modes" else (TRAIN, TEST)
     splits = {
-        "train": in_memory(*source.draw(counts[0], train)),
-        "test": in_memory(*source.draw(counts[1], test)),
+        split: dict(zip(("points", "labels"), source.draw(count, random), strict=True))
+        for split, count, random in zip(("train", "test"), counts, (train, test), strict=True)
     }
-    return Data(name, splits, tuple(str(mode) for mode in range(len(source.centres))))
+    return of_arrays(name, splits, tuple(str(mode) for mode in range(len(source.centres))))

@@ -32,11 +32,11 @@ _HOMES = {
     "memorisation": "copies",
     "mmd": "kernels",
     "modes": "mixtures",
-    "ms_ssim_diversity": "pictures",
+    "ms_ssim_diversity": "image_pairs",
     "precision_recall": "neighbours",
-    "psnr": "pictures",
+    "psnr": "image_pairs",
     "sliced_wasserstein": "sliced",
-    "ssim": "pictures",
+    "ssim": "image_pairs",
 }
 
 __all__ = sorted(_HOMES)

@@ -49,7 +49,7 @@ def identity(data):
     """The hash of what the classifier is made of: the training split and this file."""
     import tfgen.metrics.classifier as code
 
-    rows, labels = data.splits["train"]
+    rows, labels = (data.splits["train"][column] for column in ("images", "labels"))
     return cache.key(code, keras.__version__, np.asarray(rows), np.asarray(labels))
 
 
@@ -89,6 +89,6 @@ def train(model, data, seed=0):
     )
     batches = data.labelled.batches(min(BATCH, data.size), seed)
     learner.fit(batches, steps_per_epoch=steps, shuffle=False, verbose=0)
-    images, labels = data.rows("test")
+    images, labels = data.rows("test"), data.rows("test", column="labels")
     found = learner.predict(images, batch_size=500, verbose=0).argmax(axis=1)
     return float((found == labels).mean())

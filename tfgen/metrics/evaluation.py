@@ -80,7 +80,7 @@ class Measured:
 
     def __init__(self, samples, data, extractor, count):
         self.data, self.extractor = data, extractor
-        self.count = min(len(samples), len(data.splits[SPLIT].rows), count or len(samples))
+        self.count = min(len(samples), data.size_of(SPLIT), count or len(samples))
         if self.count < 2:
             raise InputError(f"Metrics take at least 2 samples, but N is {self.count}.")
         self.samples = samples[: self.count]
@@ -100,7 +100,7 @@ class Measured:
 
 def reference(extractor, data, split, count=None):
     """Features of rows of a data set, as `data.rows(split, count)`; cached by content."""
-    rows, _ = data.rows(split, count)
+    rows = data.rows(split, count)
     key = cache.key(extractor.identity, rows)
     return cache.array(f"features-{key}", lambda: extractor(rows))
 

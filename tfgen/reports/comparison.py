@@ -14,7 +14,7 @@ from tfgen import figures, metrics
 from tfgen.errors import InputError
 from tfgen.latents import interpolation
 from tfgen.metrics import copies, evaluation, extractors
-from tfgen.runs import training
+from tfgen.runs import opening
 
 PAGE = Path(__file__).parent / "pages"
 GRID = 64  # samples
@@ -75,8 +75,8 @@ class SampledRun(NamedTuple):
 
 def sample_run(folder, find, count, seed=0):
     """An `SampledRun` run with `count` samples of the seeds from `seed` on; `find` as in `zoo`."""
-    model, data = training.open_run(folder, find)
-    samples, _ = training.samples(model, count, seed)
+    model, data = opening.open_run(folder, find)
+    samples, _ = opening.samples(model, count, seed)
     written = json.loads((Path(folder) / "run.json").read_text())
     return SampledRun(Path(folder), written, model, data, samples)
 
@@ -186,13 +186,13 @@ def _page(columns, count):
 def _pictures(run, features):
     """`{title: (PIL.Image, what it shows)}`, as far as a model has them."""
     element, found = run.model.endpoints["sample"].outputs[0], {}
-    reals = training.background(run.data)
+    reals = opening.background(run.data)
     found["samples"] = (
         figures.draw(element, run.samples[:GRID], reals),
         f"Seeds 0 to {min(GRID, len(run.samples)) - 1}.",
     )
     if run.data.has_images:
-        found["data"] = (figures.grid(run.data.rows("test", GRID)[0]), "Test images, to compare.")
+        found["data"] = (figures.grid(run.data.rows("test", GRID)), "Test images, to compare.")
         found["neighbours"] = (
             _neighbours(run, features),
             "Samples from the nearest to the training data to the farthest, each with its three "
@@ -219,7 +219,7 @@ def _pictures(run, features):
 
 def _neighbours(run, features):
     extractor = extractors.features(features or evaluation.default(run.data), run.data)
-    train, _ = run.data.rows("train")
+    train = run.data.rows("train")
     reference = evaluation.reference(extractor, run.data, "train")
     heldout = evaluation.reference(extractor, run.data, "test", len(run.samples))
     near = copies.memorisation(extractor(run.samples), reference, heldout)

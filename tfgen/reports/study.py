@@ -133,7 +133,7 @@ def run(
         study: a name of `STUDIES`.
         find: as in `zoo`, a function of a module.
         folder: for all of it.
-        setup: a `training.Setup`: data, image size, precision; its seed is that of the search.
+        setup: a `recipes.Setup`: data, image size, precision; its seed is that of the search.
         given: `{key: value}` for all recipes, such as a smaller width.
         models: labels or names, see `entries`; None for the study's own.
         minutes: of all trainings together, about.

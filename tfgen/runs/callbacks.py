@@ -13,7 +13,7 @@ import tensorflow as tf
 from tfgen.runs import checkpoints
 from tfgen import figures, files
 from tfgen.runs.checkpoints import Diverged
-from tfgen.endpoint import classes, draw
+from tfgen.endpoint import affordable, classes, draw
 
 
 class Guard(keras.callbacks.Callback):
@@ -72,6 +72,7 @@ class SampleGrid(keras.callbacks.Callback):
     def on_train_begin(self, logs=None):
         self.endpoint = self.model.endpoints["sample"]
         self.classes = classes(self.endpoint)
+        self.count = affordable(self.endpoint, self.count)
         if self.classes:
             self.count = max(1, round(self.count / self.classes)) * self.classes
         self.sample = tf.function(lambda seeds: draw(self.endpoint, seeds), autograph=False)
@@ -126,14 +127,16 @@ class Saver(keras.callbacks.Callback):
         set_means: sets the running means of a resumed epoch, or None.
         minutes: how long at most between two checkpoints.
         keep: how many stay.
+        passed: the steps of the stages before, as `checkpoints.name` takes them.
         writes: whether this process writes; of several workers only the first does.
     """
 
-    def __init__(self, folder, stage, history, set_means, minutes, keep, writes=True):
+    def __init__(self, folder, stage, history, set_means, minutes, keep, passed=(), writes=True):
         super().__init__()
         self.folder, self.stage, self.history = folder, stage, history
         self.set_means, self.minutes, self.keep = set_means, minutes, keep
         self.writes, self.stopping, self.handlers = writes, False, {}
+        self.passed = list(passed)
 
     def on_train_begin(self, logs=None):
         self.saved = time.monotonic()
@@ -167,7 +170,7 @@ class Saver(keras.callbacks.Callback):
     def _save(self):
         if self.writes:
             step = int(self.model.step.numpy())
-            path = self.folder / checkpoints.name(self.stage, step)
+            path = self.folder / checkpoints.name(self.stage, step, self.passed)
             checkpoints.save(path, self.model, self.history.rows)
-            checkpoints.prune(self.folder, self.stage, self.keep)
+            checkpoints.prune(self.folder, self.stage, self.keep, self.passed)
         self.saved = time.monotonic()

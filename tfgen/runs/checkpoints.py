@@ -71,10 +71,17 @@ def restore(path, model):
     return json.loads(arrays["rows"].item()), set_means
 
 
-def newest(folder, model, stage=0):
+def newest(folder, model, stage=0, passed=None):
     """Restores the newest whole checkpoint of a stage.
 
     A damaged one is told by a warning, and the one before it is used.
+
+    Args:
+        folder: of the checkpoints.
+        model: of the stage.
+        stage: its number.
+        passed: the steps that the stages before have taken: only checkpoints that began after
+            these count. None for the last that was begun.
 
     Returns:
         What `restore` gives, or None where there is no checkpoint yet.
@@ -82,7 +89,7 @@ def newest(folder, model, stage=0):
     Raises:
         InputError: there are checkpoints, and all are damaged.
     """
-    found = paths(folder, stage)
+    found = paths(folder, stage, passed)
     for path in found:
         try:
             return restore(path, model)
@@ -96,20 +103,29 @@ def newest(folder, model, stage=0):
     return None
 
 
-def name(stage, step):
-    """The file name of a checkpoint, which sorts by step."""
-    return f"{stage}-{step:09d}.npz"
+def name(stage, step, passed=()):
+    """The file name of a checkpoint, which sorts by the steps of the stages before, then its own.
+
+    A stage begins with what the stages before have learnt. If these go on, it begins anew, as in
+    one longer run; so the steps that they had `passed`, ints, are in the name.
+    """
+    return f"{stage}-{''.join(f'{steps:09d}-' for steps in passed)}{step:09d}.npz"
 
 
-def paths(folder, stage):
-    """The checkpoints of a stage, the newest first."""
-    return sorted(folder.glob(f"{stage}-*.npz"), reverse=True)
+def paths(folder, stage, passed=None):
+    """The checkpoints of a stage, the newest first; `passed` as in `newest`."""
+    if passed is None:
+        return sorted(folder.glob(f"{stage}-*.npz"), reverse=True)
+    start = name(stage, 0, passed).removesuffix("000000000.npz")
+    return sorted(folder.glob(f"{start}?????????.npz"), reverse=True)
 
 
-def prune(folder, stage, keep):
-    """Deletes all but the last `keep` checkpoints of a stage."""
-    for path in paths(folder, stage)[keep:]:
-        path.unlink()
+def prune(folder, stage, keep, passed=()):
+    """Deletes all but the last `keep` checkpoints of a stage, and those that began otherwise."""
+    kept = paths(folder, stage, passed)[:keep]
+    for path in paths(folder, stage):
+        if path not in kept:
+            path.unlink()
 
 
 def _variables(model):

@@ -129,9 +129,10 @@ class Diagnostics(keras.callbacks.Callback):
             row = {
                 f"gradient/{name}": self._gradient(objective, model.optimizers[name])
                 for name, objective in model.objectives.items()
+                if name in model.optimizers
             }
             if "discriminate" in endpoints and "sample" in endpoints:
-                row |= model._losses(batch, loss=self._players, training=True)
+                row |= model.play(self._players, batch, training=True)
         if "encode" in endpoints and endpoints["encode"].outputs[-1].name == "scales":
             mean, scale = endpoints["encode"](**_named(endpoints["encode"], batch)).values()
             divergence = 0.5 * (mean**2 + scale**2 - 1.0) - tf.math.log(scale)  # from N(0, 1)
@@ -142,7 +143,7 @@ class Diagnostics(keras.callbacks.Callback):
     def _gradient(self, objective, optimizer):
         scale = optimizer.scale_loss(tf.constant(1.0))  # so that float16 does not lose it
         with tf.GradientTape() as tape:
-            terms = self.model._terms(objective, self.batch, training=True)
+            terms = self.model.terms(objective, self.batch)
             loss = scale * tf.add_n(list(terms.values()))
         slopes = tape.gradient(loss, [v.value for v in objective.variables])
         return tf.linalg.global_norm(slopes) / scale

@@ -19,7 +19,7 @@ import tensorflow as tf
 from tfgen import random
 from tfgen.endpoint import Element, Endpoint
 from tfgen.networks import neutral
-from tfgen.runs.training import Stage
+from tfgen.runs.recipes import Stage
 from zoo.adversarial.ebgan import autoencoder
 from zoo.adversarial.gan import GAN
 

@@ -16,7 +16,7 @@ import keras
 from tfgen.networks import players
 from tfgen.networks.conv import none
 from tfgen.objectives import losses
-from tfgen.runs.training import Stage
+from tfgen.runs.recipes import Stage
 from zoo.adversarial.gan import GAN
 
 

@@ -14,7 +14,7 @@ import keras
 
 from tfgen import random
 from tfgen.networks import dcgan
-from tfgen.runs.training import Stage
+from tfgen.runs.recipes import Stage
 from zoo.adversarial.gan import GAN
 
 

@@ -19,7 +19,7 @@ from tfgen import random
 from tfgen.endpoint import Element, Endpoint
 from tfgen.networks import neutral
 from tfgen.objectives import penalties
-from tfgen.runs.training import Stage
+from tfgen.runs.recipes import Stage
 from zoo.adversarial.gan import GAN
 
 

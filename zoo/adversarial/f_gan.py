@@ -20,7 +20,7 @@ import tensorflow as tf
 from tfgen.errors import check_choice
 from tfgen.networks import neutral
 from tfgen.objectives.losses import AdversarialLoss
-from tfgen.runs.training import Stage
+from tfgen.runs.recipes import Stage
 from zoo.adversarial.gan import GAN
 
 

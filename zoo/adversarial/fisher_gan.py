@@ -18,7 +18,7 @@ import tensorflow as tf
 from tfgen import random
 from tfgen.networks import players
 from tfgen.objectives import losses
-from tfgen.runs.training import Stage
+from tfgen.runs.recipes import Stage
 from zoo.adversarial.gan import GAN
 
 

@@ -23,7 +23,7 @@ from tfgen.layers.maxout import Maxout
 from tfgen.model import GenerativeModel, minimize
 from tfgen.networks import neutral
 from tfgen.objectives import losses
-from tfgen.runs.training import Stage
+from tfgen.runs.recipes import Stage
 
 
 class GAN(GenerativeModel):

@@ -12,12 +12,14 @@ Juefei-Xu, Boddeti and Savvides, "Gang of GANs: Generative adversarial networks 
 ranking", 2017, arXiv:1704.04865.
 """
 
+import functools
+
 import keras
 
 from tfgen import random
 from tfgen.networks import players
 from tfgen.objectives import losses
-from tfgen.runs.training import Stage
+from tfgen.runs.recipes import Stage
 from zoo.adversarial.gan import GAN
 from zoo.adversarial.wgan import clipped
 
@@ -67,15 +69,19 @@ def recipe(
     and weight are ours.
     """
     networks = players(network)
-    model = None
-    for _ in range(members):
+
+    def member(number, before):
         generator = networks.generator(latent_dim, data.element, hidden, width)
         critic = clipped(networks.critic(data.element, hidden, width), clip)
         parts = generator, critic, data.element, losses.margin(margin), n_critic
-        if model:
-            generator.set_weights(model.generator.get_weights())
-            critic.set_weights(model.discriminator.get_weights())
-            model = GoGAN(*parts, model, 2.0 * margin, weight)
-        else:
-            model = GAN(*parts)
-        yield Stage(model, data, keras.optimizers.RMSprop(learning_rate), batch_size, epochs)
+        if not number:
+            return GAN(*parts)
+        rival = before or member(0, None)  # where it is opened, its weights come from a checkpoint
+        generator.set_weights(rival.generator.get_weights())
+        critic.set_weights(rival.discriminator.get_weights())
+        return GoGAN(*parts, rival, 2.0 * margin, weight)
+
+    for number in range(members):
+        optimizer = keras.optimizers.RMSprop(learning_rate)
+        model = functools.partial(member, number)
+        yield Stage(model, data, optimizer, batch_size, epochs)

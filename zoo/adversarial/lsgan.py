@@ -16,7 +16,7 @@ import keras
 
 from tfgen.networks import players
 from tfgen.objectives.losses import least_squares
-from tfgen.runs.training import Stage
+from tfgen.runs.recipes import Stage
 from zoo.adversarial.gan import GAN
 
 

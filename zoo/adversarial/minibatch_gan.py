@@ -20,7 +20,7 @@ import keras
 from tfgen.layers.minibatch import MinibatchDiscrimination
 from tfgen.networks import neutral
 from tfgen.objectives.stabilisation import HistoricalAveraging
-from tfgen.runs.training import Stage
+from tfgen.runs.recipes import Stage
 from zoo.adversarial.gan import GAN
 
 

@@ -24,7 +24,7 @@ from tfgen.layers.noise import GaussianNoise
 from tfgen.networks import neutral
 from tfgen.networks.conv import batch_norm
 from tfgen.objectives.stabilisation import feature_matching
-from tfgen.runs.training import Stage
+from tfgen.runs.recipes import Stage
 from zoo.adversarial.gan import GAN
 
 
@@ -35,12 +35,22 @@ class SemiSupervisedGAN(GAN):
         generator: a `keras.Model` from latents `[N, D]` to samples.
         discriminator: a `keras.Model` from samples to logits of the classes `[N, K]`, and features.
         element: the `Element` of the data.
-        known: rows `[M, ...]` and their labels int32 `[M]`, all that is known of labels.
+        labelled: how many rows are known with their labels, all that is known of labels.
+        labels_seed: says which rows of the training data these are, an int.
     """
 
-    def __init__(self, generator, discriminator, element, known):
+    def __init__(self, generator, discriminator, element, labelled, labels_seed=1):
         super().__init__(generator, discriminator, element)
-        self.known = known
+        self.labels_seed = labels_seed
+        self.known = (
+            self.add_weight((labelled, *element.shape), "zeros", trainable=False),
+            self.add_weight((labelled,), "zeros", "int32", trainable=False),
+        )
+
+    def begin(self, data):
+        rows = choose(data, self.known[1].shape[0], self.labels_seed)
+        for known, chosen in zip(self.known, rows, strict=True):
+            known.assign(chosen)
 
     def discriminator_loss(self, reals):
         fakes = self.sample(random.fresh(reals))
@@ -60,8 +70,8 @@ class SemiSupervisedGAN(GAN):
 
     def draw_known(self, batch):
         """As many known rows as a batch has, and their labels, drawn with replacement."""
-        rows, labels = self.known
-        places = random.integers(random.fresh(batch), [], len(labels))
+        rows, labels = (known.value for known in self.known)
+        places = random.integers(random.fresh(batch), [], labels.shape[0])
         return tf.gather(rows, places), tf.gather(labels, places)
 
     def discriminate(self, rows):
@@ -124,7 +134,7 @@ def choose(data, count, seed):
     Raises:
         InputError: there are not so many, or the classes cannot share them equally.
     """
-    rows, labels = data.rows("train")
+    rows, labels = data.rows("train"), data.rows("train", column="labels")
     classes = len(data.classes)
     order = np.random.RandomState(seed).permutation(len(rows))
     places = [order[labels[order] == label][: count // classes] for label in range(classes)]
@@ -159,8 +169,7 @@ def recipe(
     have weight 1, as in the paper, where the code takes the second one half; the rate stays what it
     is.
     """
-    known = choose(data.labelled, labelled, labels_seed)
-    classes = len(data.classes)
+    classes = len(data.labelled.classes)
     if network == "neutral":
         networks = (
             neutral.generator(latent_dim, data.element, hidden, width),
@@ -173,7 +182,7 @@ def recipe(
         )
     else:
         raise InputError(f"network={network!r} is not neutral or dense")
-    model = SemiSupervisedGAN(*networks, data.element, known)
+    model = SemiSupervisedGAN(*networks, data.element, labelled, labels_seed)
     yield Stage(
         model,
         data,

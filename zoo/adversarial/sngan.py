@@ -18,7 +18,7 @@ from tfgen.layers.spectral_norm import SpectralConv2D, SpectralDense
 from tfgen.networks import neutral
 from tfgen.networks.conv import batch_norm
 from tfgen.objectives import losses
-from tfgen.runs.training import Stage
+from tfgen.runs.recipes import Stage
 from zoo.adversarial.gan import GAN
 
 

@@ -19,7 +19,7 @@ from tfgen.errors import InputError
 from tfgen.networks import neutral
 from tfgen.objectives import losses
 from tfgen.objectives.unrolling import unroll
-from tfgen.runs.training import Stage
+from tfgen.runs.recipes import Stage
 from zoo.adversarial.gan import GAN
 
 

@@ -15,7 +15,7 @@ import keras
 
 from tfgen.networks import players
 from tfgen.objectives.losses import wasserstein
-from tfgen.runs.training import Stage
+from tfgen.runs.recipes import Stage
 from zoo.adversarial.gan import GAN
 
 

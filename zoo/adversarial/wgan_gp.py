@@ -16,7 +16,7 @@ import keras
 from tfgen import random
 from tfgen.networks import players
 from tfgen.objectives import losses, penalties
-from tfgen.runs.training import Stage
+from tfgen.runs.recipes import Stage
 from zoo.adversarial.gan import GAN
 
 

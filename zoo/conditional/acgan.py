@@ -20,7 +20,7 @@ from tfgen.endpoint import Element, Endpoint
 from tfgen.errors import InputError
 from tfgen.layers.dropout import Dropout
 from tfgen.networks import conv
-from tfgen.runs.training import Stage
+from tfgen.runs.recipes import Stage
 from zoo.conditional.cgan import DeepCGAN, conv_generator, narrow
 
 

@@ -20,7 +20,7 @@ from tfgen.layers.dropout import Dropout
 from tfgen.layers.maxout import Maxout
 from tfgen.networks import conv
 from tfgen.objectives import losses
-from tfgen.runs.training import Stage
+from tfgen.runs.recipes import Stage
 from zoo.adversarial.gan import GAN
 
 

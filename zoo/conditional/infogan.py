@@ -27,7 +27,7 @@ from tfgen.endpoint import Element, Endpoint
 from tfgen.errors import InputError
 from tfgen.latents.traversal import Code, steps
 from tfgen.networks import conv, neutral
-from tfgen.runs.training import Stage
+from tfgen.runs.recipes import Stage
 from zoo.adversarial.gan import GAN
 
 tfd = tfp.distributions

@@ -18,7 +18,7 @@ from tfgen.errors import InputError
 from tfgen.layers.conditional_norm import ConditionalBatchNorm
 from tfgen.networks import conv
 from tfgen.objectives.losses import hinge
-from tfgen.runs.training import Stage
+from tfgen.runs.recipes import Stage
 from zoo.conditional.cgan import CGAN, one_hot
 
 

@@ -13,7 +13,6 @@ networks", ICCV 2017, arXiv:1703.10593.
 import keras
 import tensorflow as tf
 
-from tfgen.data.pairs import Pairs
 from tfgen.endpoint import Element, Endpoint
 from tfgen.errors import InputError
 from tfgen.model import GenerativeModel, minimize
@@ -21,8 +20,8 @@ from tfgen.networks.patch import fitting, patch
 from tfgen.networks.resnet import MULTIPLE, translator
 from tfgen.objectives.image_pool import ImagePool
 from tfgen.objectives.losses import least_squares
+from tfgen.runs.recipes import Stage
 from tfgen.runs.schedules import ConstantThenLinear
-from tfgen.runs.training import Stage
 
 
 class CycleGAN(GenerativeModel):
@@ -97,10 +96,10 @@ class CycleGAN(GenerativeModel):
 
     @property
     def endpoints(self):
-        images = (self.element,)
+        a, b = (self.element._replace(column=column) for column in "ab")
         return {
-            "translate_a_to_b": Endpoint(self.a_to_b, images, images),
-            "translate_b_to_a": Endpoint(self.b_to_a, images, images),
+            "translate_a_to_b": Endpoint(self.a_to_b, (a,), (b,)),
+            "translate_b_to_a": Endpoint(self.b_to_a, (b,), (a,)),
         }
 
 
@@ -141,7 +140,7 @@ def recipe(
     and beta_1 are from that code as well. Paired data are shuffled apart. A departure: the
     discriminators move first, on the translations of this step's translators, not after them.
     """
-    if not isinstance(data, Pairs):
+    if not data.has_domains:
         raise InputError(
             f"cyclegan learns from two domains, but {data.name} is one set: try digit_unpaired"
         )

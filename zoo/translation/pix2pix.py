@@ -14,14 +14,13 @@ import keras
 import tensorflow as tf
 
 from tfgen import random
-from tfgen.data.pairs import Pairs
 from tfgen.endpoint import SEEDS, Element, Endpoint
 from tfgen.errors import InputError, check_choice
 from tfgen.model import GenerativeModel, minimize
 from tfgen.networks.patch import fitting, patch
 from tfgen.networks.unet import depth, unet
 from tfgen.objectives import losses
-from tfgen.runs.training import Stage
+from tfgen.runs.recipes import Stage
 
 
 class Pix2Pix(GenerativeModel):
@@ -78,7 +77,10 @@ class Pix2Pix(GenerativeModel):
     @property
     def endpoints(self):
         name = {"a2b": "translate_a_to_b", "b2a": "translate_b_to_a"}[self.direction]
-        return {name: Endpoint(self.translate, (self.element, SEEDS), (self.element,))}
+        a, b = (
+            self.element._replace(column=column) for column in "ab"
+        )  # of the data as they are turned
+        return {name: Endpoint(self.translate, (a, SEEDS), (b,))}
 
 
 def generator(channels, levels, width):
@@ -113,7 +115,7 @@ def recipe(
     their batch normalization at batch size 1, so what is served does not depend on its batch.
     """
     check_choice("direction", direction, ("a2b", "b2a"))
-    if not isinstance(data, Pairs) or not data.paired:
+    if not data.has_domains or not data.paired:
         raise InputError(f"pix2pix learns from pairs, but {data.name} has none: try digit_pairs")
     data = (data if direction == "a2b" else data.swapped).jittered(jitter)
     size, _, channels = data.element.shape

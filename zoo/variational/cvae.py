@@ -28,7 +28,7 @@ from tfgen.latents.traversal import Code, steps
 from tfgen.model import GenerativeModel, minimize
 from tfgen.networks.mlp import mlp
 from tfgen.objectives.distributions import bernoulli, diagonal
-from tfgen.runs.training import Stage
+from tfgen.runs.recipes import Stage
 
 
 class CVAE(GenerativeModel):
@@ -119,12 +119,21 @@ class CVAE(GenerativeModel):
         return [
             Code(name, slice(place, place + 1), steps(low, high), "conditions")
             for place, (name, low, high) in enumerate(
-                zip(self.attributes.names, *self.attributes.ends, strict=True), self.classes
+                zip(self.attributes.names, *self.ends, strict=True), self.classes
             )
         ]
 
     def call(self, images, labels):
         return self.reconstruct(images, labels)
+
+    @property
+    def ends(self):
+        """The least and the largest value of each attribute in the data, arrays."""
+        return np.array(self.attributes.low), np.array(self.attributes.high)
+
+    def begin(self, data):
+        if self.attributes.names:
+            self.attributes.adapt(data.rows("train"))
 
     @property
     def endpoints(self):
@@ -144,26 +153,38 @@ class CVAE(GenerativeModel):
         }
 
 
-class Attributes:
-    """Measured attributes, standardized over the training images.
+class Attributes(keras.layers.Layer):
+    """Measured attributes of images in [-1, 1], standardized: float32 `[N, len(names)]`.
 
     Args:
         names: of the attributes; none, for a model of classes alone.
         measure: from images `[N, H, W, C]` to float32 `[N, len(names)]`.
-        images: those of training.
     """
 
-    def __init__(self, names=(), measure=None, images=None):
-        self.names, self.measure, self.ends = names, measure, ((), ())
-        if names:
-            values = np.concatenate([measure(part) for part in np.array_split(images, 100)])
-            self.mean, self.deviation = values.mean(axis=0), values.std(axis=0)
-            values = (values - self.mean) / self.deviation
-            # Not the least and the largest, as in Attribute2Image: those few no class is like.
-            self.ends = tuple(np.percentile(values, (1, 99), axis=0))
+    def __init__(self, names=(), measure=None, **kwargs):
+        super().__init__(dtype="float32", **kwargs)
+        self.names, self.measure = names, measure
+        starts = {"mean": "zeros", "deviation": "ones", "low": "zeros", "high": "zeros"}
+        self.mean, self.deviation, self.low, self.high = (
+            self.add_weight((len(names),), start, trainable=False, name=name)
+            for name, start in starts.items()
+        )
+        self.built = True
 
-    def __call__(self, images):
-        """float32 `[N, len(names)]` of images in [-1, 1]."""
+    def adapt(self, images):
+        """Takes mean, deviation and the ends of each attribute from training images."""
+        values = np.concatenate([self.measure(part) for part in np.array_split(images, 100)])
+        mean, deviation = values.mean(axis=0), values.std(axis=0)
+        # Not the least and the largest, as in Attribute2Image: those few no class is like.
+        low, high = np.percentile((values - mean) / deviation, (1, 99), axis=0)
+        for variable, value in zip(
+            (self.mean, self.deviation, self.low, self.high),
+            (mean, deviation, low, high),
+            strict=True,
+        ):
+            variable.assign(value)
+
+    def call(self, images):
         if not self.names:
             return tf.zeros([tf.shape(images)[0], 0])
         return (self.measure(images) - self.mean) / self.deviation
@@ -209,7 +230,7 @@ def recipe(
     check_choice("attributes", attributes, ("none", "stroke"))
     measured = Attributes()
     if attributes == "stroke":
-        measured = Attributes(STROKE, stroke, data.rows("train")[0])
+        measured = Attributes(STROKE, stroke)
     classes, units = len(data.classes), [hidden] * layers
     conditions = classes + len(measured.names)
     model = CVAE(

@@ -20,7 +20,7 @@ from tfgen.model import GenerativeModel, minimize
 from tfgen.networks import conv, neutral
 from tfgen.networks.mlp import mlp
 from tfgen.objectives.distributions import bernoulli, diagonal, standard
-from tfgen.runs.training import Stage
+from tfgen.runs.recipes import Stage
 
 
 class VAE(GenerativeModel):
