@@ -383,7 +383,9 @@ CONVOLUTIONAL = ["lsgan", "wgan", "wgan_gp", "hinge_gan", "fisher_gan", "dragan"
 @pytest.mark.parametrize("name", CONVOLUTIONAL)
 def test_objectives_also_play_on_networks_of_dcgan(name):
     data = load("digits", 16)
-    model = next(zoo.find(name).function(data, network="dcgan", width=8)).model
+    recipe = zoo.find(name)
+    stages_of = recipe.stages(data, recipe.settings({"network": "dcgan", "width": 8}))
+    model = next(stages_of).model
     kinds = [type(layer) for layer in model.discriminator.layers]
     assert keras.layers.Conv2D in kinds and kinds.count(keras.layers.Dense) == 1
     normalized = keras.layers.BatchNormalization in kinds

@@ -66,7 +66,7 @@ def train(
     own = isinstance(setup.data, Data)
     name = setup.data.name if own else setup.data
     settings = recipe.settings(given or {})
-    run = {"model": recipe.name, "settings": settings, **setup._asdict(), "data": name}
+    run = {"model": recipe.name, "settings": settings, **setup._asdict(), "data": name, "arrays": own}
     before = _check(folder, run)
     if diagnose and "TF_CONFIG" in os.environ:
         raise InputError("diagnostics examine models on one machine, but TF_CONFIG names several")
