@@ -4,10 +4,7 @@ from setuptools import find_packages, setup
 
 ONNX = ["tf2onnx==1.17.0", "onnx>=1.23,<2", "onnxruntime>=1.31,<2"]
 SERVING = ["tensorflow-serving-api>=2.19,<3"]
-SERVE = [
-    'mlserver>=1.7,<2; python_version < "3.13"',
-    'uvicorn<0.29; python_version < "3.13"',  # a later one stops by force at Ctrl-C
-]
+SERVE = ["tornado>=6.5,<7", "orjson>=3.10,<4"]
 
 setup(
     name="tfgen",

@@ -12,6 +12,7 @@ import http.client
 import json
 import time
 import urllib.error
+import urllib.parse
 import urllib.request
 
 import numpy as np
@@ -41,6 +42,7 @@ class Client:
         scheme = self.url.partition("://")[0]
         if scheme not in ("http", "https", "grpc"):
             raise ValueError(f"url {url!r}: expected http://, https:// or grpc://HOST:PORT")
+        self._path = "/v1/models/" + urllib.parse.quote(model, safe="")
         self._call = self._by_grpc if scheme == "grpc" else self._by_rest
         self._known = None
 
@@ -103,7 +105,7 @@ class Client:
         if self.url.startswith("grpc"):
             definitions = self._grpc_metadata(retries)
         else:
-            answer = self._get(f"/v1/models/{self.model}/metadata", retries=retries)
+            answer = self._get(f"{self._path}/metadata", retries=retries)
             definitions = answer["metadata"]["signature_def"]["signature_def"]
         return {
             name: tuple(
@@ -119,7 +121,7 @@ class Client:
             "signature_name": signature,
             "inputs": {key: _to_json(array) for key, array in arrays.items()},
         }
-        answer = self._get(f"/v1/models/{self.model}:predict", body)["outputs"]
+        answer = self._get(f"{self._path}:predict", body)["outputs"]
         # One output comes without its name.
         named = answer if len(outputs) > 1 else dict.fromkeys(outputs, answer)
         return {key: _from_json(named[key], dtype) for key, dtype in outputs.items()}

@@ -123,8 +123,9 @@ def deliver(
         if "web" in formats:  # its graphs are those of `onnx`, and verified as such
             web.write(written["onnx"], place("web"), contents)
         if "serving" in formats:  # a copy of the SavedModel, which is verified as such
-            serving.write(place("saved_model"), place("serving"), name, chosen, rows)
-            serving.replay(place("serving"), name)
+            served = serving.served_name(name)
+            serving.write(place("saved_model"), place("serving"), served, chosen, rows)
+            serving.replay(place("serving"), served)
         report = verify.verify(chosen, rows, quantize=quantize, **written)
         report = report._replace(variants=variants)
         (draft / "report.json").write_text(_document(contents, report))
@@ -133,6 +134,8 @@ def deliver(
         draft.rename(out)
     if console:
         console.print(table(report))
+        if "serving" in formats and served != name:
+            console.print(f"clients ask for the model as {served}, which every URL can hold")
     return report
 
 

@@ -9,7 +9,9 @@ FOLDER/README.md               requests to copy
 
 import importlib
 import json
+import re
 import shutil
+import unicodedata
 from pathlib import Path
 
 import numpy as np
@@ -69,7 +71,7 @@ starts TensorFlow Serving with REST on port 8501 and gRPC on 8500. Without Docke
         --batching_parameters_file=batching_parameters.txt
 
 after the `base_path` in `models.config` was set to where this folder lies; or `tfgen serve` with
-this folder.
+this folder, which answers REST.
 
 Is it up:
 
@@ -94,13 +96,19 @@ A name that ends in `_bytes` is a file, PNG or JPEG, in JSON `{{"b64": "..."}}`.
 """
 
 
+def served_name(name):
+    """A name that needs no escape in a URL, a path, a shell, YAML or `models.config`."""
+    letters = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode()
+    return re.sub(r"[^A-Za-z0-9_-]+", "_", letters).strip("_-") or "model"
+
+
 def write(saved_model, folder, name, endpoints, real=None):
     """Writes the folder.
 
     Args:
         saved_model: the path of a SavedModel, which is copied.
         folder: to be made.
-        name: of the model, by which clients ask for it.
+        name: of the model, by which clients ask for it, as `served_name` makes it.
         endpoints: `{name: Endpoint}` of the model.
         real: `{column: array}`, real rows for the warm-up, or None.
 
@@ -142,7 +150,7 @@ def replay(folder, name):
     (log,) = protos("prediction_log_pb2")
     version, count = Path(folder) / name / str(VERSION), 0
     with session(version) as run:
-        for record in tf.compat.v1.io.tf_record_iterator(str(version / WARM_UP)):
+        for record in tf.data.TFRecordDataset(str(version / WARM_UP)).as_numpy_iterator():
             request = log.PredictionLog.FromString(record).predict_log.request
             signature = request.model_spec.signature_name
             if request.model_spec.name != name:

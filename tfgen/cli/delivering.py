@@ -1,7 +1,6 @@
 """Commands that deliver and serve."""
 
 import pathlib
-import sys
 from typing import Annotated
 
 import typer
@@ -48,8 +47,6 @@ def serve(
     from export import errors, server
 
     try:
-        kit, name = server.find(out)
-        say(f"{name}: http://{host}:{port}/v1/models/{name} (stop with Ctrl-C)")
-        sys.exit(server.serve(kit, port, host))
+        server.serve(out, port, host, say)
     except errors.DeliveryError as error:
         fail(error, 1)
