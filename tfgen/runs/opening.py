@@ -1,0 +1,108 @@
+"""Runs opened for use: their models, and what these draw."""
+
+import json
+import pathlib
+import warnings
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from tfgen.data import load
+from tfgen.data.data import changes, described
+from tfgen.endpoint import draw
+from tfgen.errors import InputError
+from tfgen.runs import checkpoints, devices
+
+
+def open_run(folder, find):
+    """Opens a run for use: its model in float32, with the weights of its newest checkpoint.
+
+    Neither the data nor the stages before the last are needed: rows are read when they are first
+    asked for. A warning then names what has changed in them since the run began.
+
+    Args:
+        folder: of the run.
+        find: from the name of a model to its `Recipe`: `zoo.find`.
+
+    Returns:
+        `(model, data)`, the data those of the last stage; where the optimizer keeps moving
+        averages, these are the weights.
+
+    Raises:
+        InputError: the folder is no run, or has no checkpoint yet.
+    """
+    folder = pathlib.Path(folder)
+    run = read_run(folder)
+    if run is None:
+        raise InputError(f"{folder} is no run: there is no run.json; make one with tfgen train")
+
+    def rows():
+        if run["arrays"]:
+            raise InputError(
+                f"the data of {folder} came from arrays, which a run does not keep: use the "
+                "arrays that it was trained on"
+            )
+        data = load(run["data"], run["image_size"])
+        changed = changes(run["described"], data)
+        if changed:
+            warnings.warn(
+                f"the data {run['data']!r} have changed since {folder} was trained: "
+                + "; ".join(changed),
+                stacklevel=2,
+            )
+        return data.splits
+
+    data = described(run["described"], rows)
+    with devices.policy("float32"):
+        keras.utils.set_random_seed(run["seed"])
+        *_, (number, stage) = enumerate(find(run["model"]).function(data, **run["settings"]))
+        stage = stage.built()
+        model = stage.model
+        model.compile(stage.optimizer)
+        if checkpoints.newest(folder / "checkpoints", model, number) is None:
+            raise InputError(f"{folder} has no checkpoint of stage {number} yet: train it")
+        model.optimizer.finalize_variable_values(None)
+    return model, stage.data
+
+
+def read_run(folder):
+    """What `run.json` says, a dict; None where there is none."""
+    path = folder / "run.json"
+    return json.loads(path.read_text()) if path.exists() else None
+
+
+def background(data):
+    """Rows of the data to draw behind generated points; None for all that are no points."""
+    return data.rows("train", 1000) if data.element.kind == "points" else None
+
+
+def samples(model, count, seed=0, label=None, rows=250):
+    """Draws from a model's `sample` endpoint, in portions of `rows`.
+
+    Args:
+        model: a `GenerativeModel`.
+        count: how many.
+        seed: int; the seeds are seed, seed + 1, …, so a larger count only adds to a smaller one.
+        label: an int, the class of all; None for the classes in turn, where there are some.
+        rows: of a portion.
+
+    Returns:
+        `(float32 [count, ...], their Element)`.
+
+    Raises:
+        InputError: the model has no `sample` endpoint, or not this label.
+    """
+    if "sample" not in model.endpoints:
+        raise InputError(f"this model samples nothing: it offers {', '.join(model.endpoints)}")
+    endpoint = model.endpoints["sample"]
+    element = endpoint.outputs[0]
+    run = tf.function(
+        lambda seeds, first: draw(endpoint, seeds, label, first),
+        reduce_retracing=True,
+        autograph=False,
+    )
+    seeds = np.arange(seed, seed + count, dtype=np.int32)
+    starts = range(0, count, rows)
+    portions = [run(seeds[i : i + rows], tf.constant(i)).numpy() for i in starts]
+    return np.concatenate(portions), element
