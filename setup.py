@@ -32,6 +32,7 @@ setup(
         "jinja2>=3.1",
         "matplotlib>=3.9",
         "pillow>=11",
+        "safetensors>=0.5",
         "typer>=0.15",
         "rich>=13",
         "setuptools",  # tensorflow-probability imports distutils, gone from Python 3.12

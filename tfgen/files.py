@@ -4,6 +4,9 @@ import contextlib
 import json
 import os
 import pathlib
+import tempfile
+
+from tfgen.errors import InputError
 
 
 @contextlib.contextmanager
@@ -20,6 +23,25 @@ def replacing(path):
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def new_folder(path):
+    """Gives a temporary folder beside a folder to be made, which becomes it when all went well.
+
+    Raises:
+        InputError: there is something of that name already.
+    """
+    path = pathlib.Path(path).absolute()
+    if path.exists():
+        raise InputError(f"{path} exists already: remove it, or give another place")
+    home = next(folder for folder in path.parents if folder.is_dir())
+    with tempfile.TemporaryDirectory(dir=home, prefix=f".{path.name}-") as attempt:
+        draft = pathlib.Path(attempt) / "draft"
+        draft.mkdir()
+        yield draft
+        path.parent.mkdir(parents=True, exist_ok=True)
+        draft.rename(path)
 
 
 def write_json(path, content):

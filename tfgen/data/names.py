@@ -34,6 +34,16 @@ SCHEMES = {
 }
 
 
+LICENCES = {
+    "digits": "CC BY 4.0 (UCI, Alpaydin and Kaynak 1998)",
+    "digit_pairs": "CC BY 4.0 (UCI, Alpaydin and Kaynak 1998)",
+    "digit_unpaired": "CC BY 4.0 (UCI, Alpaydin and Kaynak 1998)",
+    **dict.fromkeys(POINTS, "none needed: drawn by a formula"),
+    "mnist": "CC BY-SA 3.0 (LeCun and Cortes)",
+    "fashion_mnist": "MIT (Zalando SE)",
+}
+
+
 class Known(NamedTuple):
     """A line of `names()`; `where` is "embedded", "on disk", "to be downloaded" or "yours"."""
 

@@ -10,10 +10,10 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tfgen.runs import checkpoints
 from tfgen import figures, files
-from tfgen.runs.checkpoints import Diverged
 from tfgen.endpoint import affordable, classes, draw
+from tfgen.runs import checkpoints
+from tfgen.runs.checkpoints import Diverged
 
 
 class Guard(keras.callbacks.Callback):

@@ -8,9 +8,9 @@ import numpy as np
 import tensorflow as tf
 
 from tfgen import figures, files, random
-from tfgen.objectives import losses
 from tfgen.endpoint import draw
 from tfgen.model import without_missing
+from tfgen.objectives import losses
 
 PATIENCE = 5  # examinations in turn that must agree
 BEGINNING = 20  # examinations, until which a generator may not have found its way out of one point

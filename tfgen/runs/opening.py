@@ -12,7 +12,7 @@ from tfgen.data import load
 from tfgen.data.data import changes, described
 from tfgen.endpoint import draw
 from tfgen.errors import InputError
-from tfgen.runs import checkpoints, devices
+from tfgen.runs import checkpoints, devices, packing
 
 
 def open_run(folder, find):
@@ -22,7 +22,7 @@ def open_run(folder, find):
     asked for. A warning then names what has changed in them since the run began.
 
     Args:
-        folder: of the run.
+        folder: of the run, or of a packed model.
         find: from the name of a model to its `Recipe`: `zoo.find`.
 
     Returns:
@@ -33,9 +33,45 @@ def open_run(folder, find):
         InputError: the folder is no run, or has no checkpoint yet.
     """
     folder = pathlib.Path(folder)
+    if packing.is_packed(folder):
+        return open_packed(folder, find)
     run = read_run(folder)
     if run is None:
         raise InputError(f"{folder} is no run: there is no run.json; make one with tfgen train")
+    with devices.policy("float32"):
+        number, stage = _last_stage(folder, run, find)
+        if checkpoints.newest(folder / "checkpoints", stage.model, number) is None:
+            raise InputError(f"{folder} has no checkpoint of stage {number} yet: train it")
+        stage.model.optimizer.finalize_variable_values(None)
+    return stage.model, stage.data
+
+
+def open_packed(folder, find):
+    """Opens a packed model, compiled as its recipe says, so that `fit` goes on.
+
+    Arguments and what is returned as in `open_run`.
+
+    Raises:
+        InputError: the files are damaged, or not of this model.
+    """
+    run = packing.read_config(folder)
+    arrays = packing.read_weights(folder, run)
+    with devices.policy("float32"):
+        _, stage = _last_stage(folder, run, find)
+    missing, other = packing.assign(stage.model, arrays)
+    needed = set(packing.used(stage.model)) if missing else set()
+    lost = [name for name in missing if name in needed] + other
+    if lost:
+        raise InputError(
+            f"the weights in {folder} do not fit the model {run['model']!r} of this tfgen: "
+            f"{', '.join(lost[:5])}{', …' if len(lost) > 5 else ''}"
+        )
+    stage.model.step.assign(run["steps"])
+    return stage.model, stage.data
+
+
+def _last_stage(folder, run, find):
+    """The number of the last stage of what `run.json` says, and the stage, compiled."""
 
     def rows():
         if run["arrays"]:
@@ -54,16 +90,13 @@ def open_run(folder, find):
         return data.splits
 
     data = described(run["described"], rows)
-    with devices.policy("float32"):
-        keras.utils.set_random_seed(run["seed"])
-        *_, (number, stage) = enumerate(find(run["model"]).function(data, **run["settings"]))
-        stage = stage.built()
-        model = stage.model
-        model.compile(stage.optimizer)
-        if checkpoints.newest(folder / "checkpoints", model, number) is None:
-            raise InputError(f"{folder} has no checkpoint of stage {number} yet: train it")
-        model.optimizer.finalize_variable_values(None)
-    return model, stage.data
+    keras.utils.set_random_seed(run["seed"])
+    recipe = find(run["model"])
+    stages = recipe.function(data, **recipe.settings(run["settings"]))
+    *_, (number, stage) = enumerate(stages)
+    stage = stage.built()
+    stage.model.compile(stage.optimizer)
+    return number, stage
 
 
 def read_run(folder):

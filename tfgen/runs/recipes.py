@@ -119,8 +119,12 @@ class Recipe(NamedTuple):
             settings[key] = _read(self.name, parameters[key], value)
         for (chooser, choice), keys in self.only.items():
             idle = [key for key in keys if key in given and settings[key] != defaults[key]]
-            elsewhere = {key for (c, v), ks in self.only.items() for key in ks
-                         if c == chooser and v == settings[chooser]}
+            elsewhere = {
+                key
+                for (c, v), ks in self.only.items()
+                for key in ks
+                if c == chooser and v == settings[chooser]
+            }
             idle = [key for key in idle if key not in elsewhere]
             if settings[chooser] != choice and idle:
                 raise InputError(
@@ -129,7 +133,6 @@ class Recipe(NamedTuple):
                     + (f", which takes {', '.join(sorted(elsewhere))}" if elsewhere else "")
                 )
         return settings
-
 
     def stages(self, data, settings, seed=None):
         """The stages in turn, each made of the one before, which is to be trained by then.

@@ -50,7 +50,8 @@ def train(
         keep: how many checkpoints stay.
         verbose: as in `fit`: 1 for a bar, 2 for a line an epoch, 0 for silence; None for a bar on
             a terminal and lines elsewhere.
-        diagnostics: whether a `Diagnostics` examines the model; it leaves `diagnostics.csv` and `diagnostics.png`.
+        diagnose: whether `Diagnostics` examine the model; they leave `diagnostics.csv` and
+            `diagnostics.png`.
 
     Returns:
         The model of the last stage, trained.
@@ -66,7 +67,13 @@ def train(
     own = isinstance(setup.data, Data)
     name = setup.data.name if own else setup.data
     settings = recipe.settings(given or {})
-    run = {"model": recipe.name, "settings": settings, **setup._asdict(), "data": name, "arrays": own}
+    run = {
+        "model": recipe.name,
+        "settings": settings,
+        **setup._asdict(),
+        "data": name,
+        "arrays": own,
+    }
     before = _check(folder, run)
     if diagnose and "TF_CONFIG" in os.environ:
         raise InputError("diagnostics examine models on one machine, but TF_CONFIG names several")
