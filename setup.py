@@ -8,7 +8,7 @@ SERVE = ["tornado>=6.5,<7", "orjson>=3.10,<4"]
 
 setup(
     name="tfgen",
-    version="0.1.0",
+    version="0.2.0",
     description="Generative models for TensorFlow and Keras 3: trained, measured, delivered",
     long_description=Path("README.md").read_text(encoding="utf-8"),
     long_description_content_type="text/markdown",

@@ -1,6 +1,6 @@
 """Generative models for TensorFlow and Keras 3: trained by `model.fit`, measured, delivered."""
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 # Importing TensorFlow takes seconds: the names below come when they are first used, so that
 # `tfgen --help` answers at once.
