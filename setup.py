@@ -14,7 +14,11 @@ setup(
     long_description_content_type="text/markdown",
     license="Apache-2.0",
     packages=find_packages(include=["tfgen*", "zoo*", "export*"]),
-    package_data={"zoo": ["*/*.md"], "export": ["page/*"], "tfgen": ["reports/pages/*"]},
+    package_data={
+        "zoo": ["*/*.md", "exhibits/*/*"],
+        "export": ["page/*", "wall/*"],
+        "tfgen": ["reports/pages/*"],
+    },
     python_requires=">=3.11,<3.14",
     # The versions that are tested together stand in requirements.txt.
     install_requires=[

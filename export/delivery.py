@@ -92,7 +92,7 @@ def deliver(
     with tempfile.TemporaryDirectory(dir=home, prefix=f".{out.name}-") as attempt:
         draft = Path(attempt) / "draft"
         draft.mkdir()
-        contents, written, variants = _contents(name, chosen, classes), {}, []
+        contents, written, variants = contents_of(name, chosen, classes), {}, []
 
         def place(format):
             """Where files go: what only another format is made from stays out of the draft."""
@@ -145,7 +145,7 @@ def _among(what, given, known):
         raise InputError(f"{what}={','.join(given)!r}: give one or more of {', '.join(known)}")
 
 
-def _contents(name, endpoints, classes):
+def contents_of(name, endpoints, classes):
     """What a delivery offers, for people and programs that have only the folder."""
     return {
         "model": name,

@@ -38,6 +38,13 @@ def entries():
     return found
 
 
+def objective(name):
+    """A model's objective, lines of ASCII, and the paragraphs about it, strings, from its file."""
+    _, formula, *about, _ = ast.get_docstring(ast.parse(locate(name).read_text())).split("\n\n")
+    lines = [line.removeprefix("    ") for line in formula.splitlines()]
+    return "\n".join(lines), tuple(" ".join(paragraph.split()) for paragraph in about)
+
+
 def locate(name):
     """The path of a model's file.
 
@@ -62,3 +69,49 @@ def find(name):
     fields = ("only", "tiny", "searched")
     said = {f: getattr(module, f.upper()) for f in fields if hasattr(module, f.upper())}
     return Recipe(name, module.recipe, **said)
+
+
+def exhibits():
+    """`{name: folder}` of the trained models that come with the zoo, sorted by name."""
+    return {path.parent.name: path.parent for path in sorted(HERE.glob("exhibits/*/config.json"))}
+
+
+def open_model(place):
+    """Opens a trained model for use: `(model, data)`, as `tfgen.open_run` gives them.
+
+    Args:
+        place: the folder of a run or of a packed model; `zoo:NAME`, a trained model that comes with
+            the zoo; or `hf:OWNER/NAME`, one of the Hugging Face Hub (with the extra "hub").
+
+    Raises:
+        InputError: there is none, or it is damaged.
+    """
+    from tfgen.runs.opening import open_run
+
+    return open_run(folder_of(place), find)
+
+
+def folder_of(place):
+    """The folder of a trained model, fetched where it is on a hub; arguments as in `open_model`."""
+    scheme, _, name = str(place).partition(":")
+    if scheme == "zoo":
+        known = exhibits()
+        if name not in known:
+            near = difflib.get_close_matches(name, known, n=3)
+            hint = f"did you mean {' or '.join(near)}?" if near else f"there are {', '.join(known)}"
+            raise InputError(f"there is no trained model {name!r} in the zoo: {hint}")
+        return known[name]
+    if scheme == "hf":
+        from tfgen.runs.hub import fetch
+
+        return fetch(name)
+    return pathlib.Path(place)
+
+
+def pretrained(name):
+    """A trained model that comes with the zoo, ready to sample, to export, and for `fit` to go on.
+
+    Raises:
+        InputError: there is none of this name.
+    """
+    return open_model(f"zoo:{name}")[0]

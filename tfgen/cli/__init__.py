@@ -4,7 +4,7 @@ import os
 
 import typer
 
-from tfgen.cli import datasets, delivering, measuring, models, training, using
+from tfgen.cli import datasets, delivering, measuring, models, sharing, training, using
 from tfgen.cli.shared import fail
 from tfgen.errors import InputError
 
@@ -14,7 +14,7 @@ app = typer.Typer(
     add_completion=False,
     help="Generative models for TensorFlow and Keras 3: train, look, deliver.",
 )
-for group in (models, training, using, measuring, delivering):
+for group in (models, training, using, measuring, delivering, sharing):
     app.add_typer(group.app)
 app.add_typer(
     datasets.app, name="data", no_args_is_help=True, help="The data sets: list them, look at them."

@@ -100,7 +100,9 @@ def _last_stage(folder, run, find):
 
 
 def read_run(folder):
-    """What `run.json` says, a dict; None where there is none."""
+    """What `run.json` says, or the configuration of a packed model: a dict; None for neither."""
+    if packing.is_packed(folder):
+        return packing.read_config(folder)
     path = folder / "run.json"
     return json.loads(path.read_text()) if path.exists() else None
 
