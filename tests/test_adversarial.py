@@ -16,8 +16,8 @@ from tfgen.endpoint import Element
 from tfgen.errors import InputError
 from tfgen.networks import neutral
 from tfgen.networks.mlp import mlp
-from tfgen.objectives import losses
-from zoo.adversarial import began, f_gan, fisher_gan, wgan, wgan_gp
+from tfgen.objectives import losses, penalties
+from zoo.adversarial import began, f_gan, fisher_gan, wgan_gp
 from zoo.adversarial.gan import GAN
 
 OBJECTIVES = [
@@ -184,7 +184,7 @@ def test_the_penalized_critic_of_two_points_measures_their_distance(weight):
 
 
 def test_the_clipped_critic_measures_it_up_to_a_factor():
-    critic = wgan.clipped(mlp([2], [1], []), 0.01)
+    critic = penalties.clipped(mlp([2], [1], []), 0.01)
     model = GAN(constant(1.2, -1.6), critic, POINTS, losses.wasserstein)
     terms = optimize(model, np.zeros([8, 2]), 200, 0.005)
     # The best weights of a linear critic are at the corners of the box.

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from tfgen.data.levels import to_levels
 from tfgen.errors import InputError
 from tfgen.files import replacing
 
@@ -104,7 +105,7 @@ def _levels(images):
             f"A grid takes float images [N, H, W, 1 or 3] in [-1, 1], not {images.dtype} "
             f"{list(images.shape)}."
         )
-    return np.rint((np.clip(_finite(images), -1, 1) + 1) * 127.5).astype("uint8")
+    return to_levels(_finite(images)).numpy()
 
 
 def scatter(points, reals=None):

@@ -13,7 +13,7 @@ from tfgen import random
 
 
 def from_levels(levels):
-    """uint8 of any shape -> float32 images in [-1, 1]."""
+    """uint8 of any shape, an array or a tensor -> a tensor of float32 images in [-1, 1]."""
     return tf.cast(levels, tf.float32) / 127.5 - 1.0
 
 

@@ -25,8 +25,7 @@ def rendering(images):
     padded = np.pad(digit, [(0, 0), (1, 1), (1, 1), (0, 0)])
     shifted = [padded[:, i : i + height, j : j + width] for i in range(3) for j in range(3)]
     spread = np.max(shifted, axis=0)
-    colours = (np.array(colour, "float32") / 127.5 - 1 for colour in (PAPER, INK, FILL))
-    paper, ink, fill = colours
+    paper, ink, fill = levels.from_levels(np.array([PAPER, INK, FILL], "uint8")).numpy()
     return (1 - spread) * paper + (spread - digit) * ink + digit * fill
 
 

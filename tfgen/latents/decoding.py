@@ -9,6 +9,7 @@ import tensorflow as tf
 from PIL import Image
 
 from tfgen.data import image_files
+from tfgen.data.levels import from_levels
 from tfgen.endpoint import classes
 from tfgen.errors import InputError
 
@@ -155,4 +156,4 @@ def read(paths, element):
         if channels == 1:
             image = np.asarray(Image.fromarray(image).convert("L"))[..., None]
         rows.append(image)
-    return np.stack(rows).astype("float32") / 127.5 - 1.0
+    return from_levels(np.stack(rows)).numpy()

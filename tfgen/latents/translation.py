@@ -10,6 +10,7 @@ from rich.progress import track
 
 from tfgen import figures
 from tfgen.data import image_files
+from tfgen.data.levels import from_levels, to_levels
 from tfgen.errors import InputError
 
 ENDPOINTS = {"a2b": "translate_a_to_b", "b2a": "translate_b_to_a"}
@@ -124,7 +125,7 @@ def _read(file, channels):
     image = image_files.decode(file)
     if channels == 1:
         image = np.asarray(Image.fromarray(image).convert("L"))[..., None]
-    return image.astype("float32") / 127.5 - 1.0
+    return from_levels(image).numpy()
 
 
 def _padded(image, multiple):
@@ -133,5 +134,5 @@ def _padded(image, multiple):
 
 
 def _picture(image):
-    levels = np.rint((np.clip(image, -1, 1) + 1) * 127.5).astype("uint8")
+    levels = to_levels(image).numpy()
     return Image.fromarray(levels[..., 0] if levels.shape[-1] == 1 else levels)

@@ -5,6 +5,7 @@ from typing import NamedTuple
 import numpy as np
 
 from tfgen import figures
+from tfgen.data.levels import from_levels
 from tfgen.errors import InputError
 from tfgen.metrics import checks, neighbours
 
@@ -80,6 +81,6 @@ def picture(samples, train, found, count=8):
     rows = []
     for i in order[np.linspace(0, len(order) - 1, min(count, len(order))).astype(int)]:
         near = np.asarray(train)[found.neighbours[i]]
-        near = near / 127.5 - 1 if near.dtype == np.uint8 else near
+        near = from_levels(near) if near.dtype == np.uint8 else near
         rows += [np.asarray(samples[i])[None], near]
     return figures.grid(np.concatenate(rows), columns=1 + found.neighbours.shape[1])

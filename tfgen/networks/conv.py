@@ -4,6 +4,7 @@ import keras
 import tensorflow as tf
 
 from tfgen.errors import InputError
+from tfgen.networks.initial import reseeded
 
 KERNEL = 5  # their figure 1 and released code
 
@@ -26,11 +27,6 @@ def heights(size):
             "give an even image_size above 4, best 4 times a power of two"
         )
     return tuple(sizes)
-
-
-def reseeded(initializer):
-    """A copy with a seed of its own: Keras' initializers give the same numbers at each call."""
-    return keras.initializers.get(initializer).clone()
 
 
 def batch_norm():

@@ -8,6 +8,7 @@ import keras
 
 from tfgen.errors import InputError
 from tfgen.networks import conv
+from tfgen.networks.initial import narrow
 
 
 def generator(latents, element, hidden=None, width=128):
@@ -22,26 +23,22 @@ def generator(latents, element, hidden=None, width=128):
     Raises:
         InputError: the element is no image, or cannot be halved once.
     """
-    network = conv.generator([latents], _image(element), width, _initial())
+    network = conv.generator([latents], _image(element), width, narrow())
     images = keras.layers.Activation("tanh", dtype="float32")(network.output)
     return keras.Model(network.input, images, name="generator")
 
 
 def discriminator(element, outputs=1, hidden=None, width=128, norm=conv.batch_norm):
     """Strided convolutions from the image to `[N, outputs]`, float32; arguments as `generator`."""
-    return conv.discriminator(_image(element), outputs, width, _initial(), norm=norm)
+    return conv.discriminator(_image(element), outputs, width, narrow(), norm=norm)
 
 
 def critic(element, hidden=None, width=128):
     """Scores `[N, 1]`, float32, without normalization and, at the end, without bias."""
-    return conv.discriminator(_image(element), 1, width, _initial(), norm=conv.none, bias=False)
+    return conv.discriminator(_image(element), 1, width, narrow(), norm=conv.none, bias=False)
 
 
 def _image(element):
     if len(element.shape) != 3:
         raise InputError(f"the networks of DCGAN make images, not rows of {element.shape}")
     return element.shape
-
-
-def _initial():
-    return keras.initializers.RandomNormal(stddev=0.02)

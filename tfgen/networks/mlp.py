@@ -4,7 +4,7 @@ import math
 
 import keras
 
-from tfgen.networks.conv import reseeded
+from tfgen.networks.initial import reseeded
 
 
 def mlp(inputs, outputs, hidden, activation="relu", initializer="glorot_uniform", name="mlp"):

@@ -9,6 +9,7 @@ import keras
 
 from tfgen.errors import InputError
 from tfgen.networks.conv import batch_norm, none
+from tfgen.networks.initial import narrow
 from tfgen.networks.mlp import mlp
 
 POINTS = (128, 128)  # hidden units for points
@@ -43,7 +44,7 @@ def generator(latents, element, hidden=1024, width=64, norm=batch_norm, activati
     x = keras.layers.Reshape([height // 4, breadth // 4, 2 * width])(x)
     x = keras.layers.Conv2DTranspose(width, 4, 2, "same", **_inner(norm))(x)
     x = keras.layers.ReLU()(norm()(x))
-    x = keras.layers.Conv2DTranspose(channels, 4, 2, "same", kernel_initializer=_initial())(x)
+    x = keras.layers.Conv2DTranspose(channels, 4, 2, "same", kernel_initializer=narrow())(x)
     images = keras.layers.Activation(activation, dtype="float32")(x)
     return keras.Model(entry, images, name="generator")
 
@@ -76,7 +77,7 @@ def features(
             x = keras.layers.LeakyReLU(slope)(dense(units)(x))
         return keras.Model(entry, x, name="features")
     _check(element)
-    x = convolution(width, 4, 2, "same", kernel_initializer=_initial())(x)
+    x = convolution(width, 4, 2, "same", kernel_initializer=narrow())(x)
     x = keras.layers.LeakyReLU(slope)(x)
     x = convolution(2 * width, 4, 2, "same", **_inner(norm))(x)
     x = keras.layers.Flatten()(keras.layers.LeakyReLU(slope)(norm()(x)))
@@ -88,7 +89,7 @@ def features(
 def discriminator(element, outputs=1, dense=keras.layers.Dense, **options):
     """From samples to `outputs` numbers, `[N, outputs]`, float32; `options` as in `features`."""
     trunk = features(element, dense=dense, **options)
-    last = dense(outputs, kernel_initializer=_initial(), dtype="float32")
+    last = dense(outputs, kernel_initializer=narrow(), dtype="float32")
     return keras.Model(trunk.input, last(trunk.output), name="discriminator")
 
 
@@ -99,17 +100,26 @@ def critic(element, hidden=1024, width=64):
     score depends on its own row alone. Arguments as in `features`.
     """
     trunk = features(element, hidden, width, norm=none)
-    last = keras.layers.Dense(1, use_bias=False, kernel_initializer=_initial(), dtype="float32")
+    last = keras.layers.Dense(1, use_bias=False, kernel_initializer=narrow(), dtype="float32")
     return keras.Model(trunk.input, last(trunk.output), name="discriminator")
 
 
-def _initial():
-    return keras.initializers.RandomNormal(stddev=0.02)
+def autoencoder(element, codes, hidden=1024, width=64):
+    """The discriminator to `codes` numbers, and the generator back from them.
+
+    Returns:
+        A `keras.Model` from samples to reconstructions `[N, ...]` and codes `[N, codes]`; the other
+        arguments are those of `generator`.
+    """
+    encoder = discriminator(element, codes, hidden=hidden, width=width)
+    decoder = generator(codes, element, hidden, width)
+    outputs = [decoder(encoder.output), encoder.output]
+    return keras.Model(encoder.input, outputs, name="discriminator")
 
 
 def _inner(norm):
     """Of a layer before a normalization, which has a bias of its own."""
-    return {"use_bias": norm is none, "kernel_initializer": _initial()}
+    return {"use_bias": norm is none, "kernel_initializer": narrow()}
 
 
 def _check(element):

@@ -4,7 +4,7 @@ import keras
 
 from tfgen.errors import InputError
 from tfgen.layers.instance_norm import instance_norm
-from tfgen.networks.conv import reseeded
+from tfgen.networks.initial import reseeded
 
 KERNEL = 4
 

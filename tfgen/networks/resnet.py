@@ -4,7 +4,7 @@ import keras
 
 from tfgen.layers.instance_norm import instance_norm
 from tfgen.layers.reflection import ReflectionPadding
-from tfgen.networks.conv import reseeded
+from tfgen.networks.initial import reseeded
 
 MULTIPLE = 4  # of which height and width must be multiples: two halvings
 

@@ -5,7 +5,7 @@ import keras
 from tfgen.errors import InputError
 from tfgen.layers.instance_norm import instance_norm
 from tfgen.layers.seeded_dropout import SeededDropout
-from tfgen.networks.conv import reseeded
+from tfgen.networks.initial import reseeded
 
 DEEPEST = 8  # halvings of their 256 pixels to one
 

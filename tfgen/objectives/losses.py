@@ -58,6 +58,12 @@ wasserstein = AdversarialLoss(
 boundary_seeking = AdversarialLoss(_cross_entropy, lambda fakes: tf.reduce_mean(fakes**2) / 2.0)
 
 
+def class_loss(logits, labels):
+    """-E[log p(c)], of logits `[N, classes]` and labels int32 `[N]`: a float32 scalar."""
+    logits = tf.cast(logits, tf.float32)
+    return tf.reduce_mean(tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits))
+
+
 def margin(size):
     """Each real row should score better than the fake row beside it, by `size`, and need no more.
 

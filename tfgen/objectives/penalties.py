@@ -1,6 +1,6 @@
-"""What is added to an adversarial loss: bounds on a critic's slope, and a push between samples.
+"""Bounds on a critic's slope, and a push between samples.
 
-Each returns a float32 scalar, the mean over the batch, without a weight.
+Each penalty returns a float32 scalar, the mean over the batch, without a weight.
 """
 
 import keras
@@ -23,6 +23,26 @@ def refuse_batch_norm(critic):
                 "depends on the other rows: a penalty on the slope at each row would be of the "
                 "wrong slopes, often of 0; use layer or instance normalization, or none"
             )
+
+
+class Clip(keras.constraints.Constraint):
+    """Weights within [-limit, limit], after each update."""
+
+    def __init__(self, limit):
+        self.limit = limit
+
+    def __call__(self, weights):
+        return keras.ops.clip(weights, -self.limit, self.limit)
+
+
+def clipped(critic, limit):
+    """The critic, with all that is trained of it clipped from its first update on.
+
+    Arjovsky, Chintala and Bottou, 2017, arXiv:1701.07875, algorithm 1.
+    """
+    for variable in critic.trainable_variables:
+        variable.constraint = Clip(limit)
+    return critic
 
 
 def squared_slopes(critic, rows):

@@ -20,7 +20,6 @@ from tfgen import random
 from tfgen.endpoint import Element, Endpoint
 from tfgen.networks import neutral
 from tfgen.runs.recipes import Stage
-from zoo.adversarial.ebgan import autoencoder
 from zoo.adversarial.gan import GAN
 
 
@@ -91,6 +90,6 @@ def recipe(
     and stay there. Latents are normal, as in `gan`. The rate is not halved where M stalls.
     """
     generator = neutral.generator(latent_dim, data.element, hidden, width)
-    discriminator = autoencoder(data.element, latent_dim, hidden, width)
+    discriminator = neutral.autoencoder(data.element, latent_dim, hidden, width)
     model = BEGAN(generator, discriminator, data.element, gamma, rate)
     yield Stage(model, data, keras.optimizers.Adam(learning_rate, beta_1), batch_size, epochs)

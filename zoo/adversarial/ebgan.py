@@ -28,7 +28,7 @@ class EBGAN(GAN):
 
     Args:
         discriminator: a `keras.Model` from samples to reconstructions `[N, ...]` and codes
-            `[N, D]`, as `autoencoder` makes it.
+            `[N, D]`, such as `neutral.autoencoder` makes.
         margin: m, the energy of samples that is enough.
         weight: w, of the pull-away term.
     """
@@ -67,14 +67,6 @@ def distances(rows, others):
     return tf.sqrt(squares + 1e-12)  # the root's own slope is infinite at 0
 
 
-def autoencoder(element, codes, hidden, width):
-    """The neutral discriminator to `codes` numbers, and the neutral generator back from them."""
-    encoder = neutral.discriminator(element, codes, hidden=hidden, width=width)
-    decoder = neutral.generator(codes, element, hidden, width)
-    outputs = [decoder(encoder.output), encoder.output]
-    return keras.Model(encoder.input, outputs, name="discriminator")
-
-
 def recipe(
     data,
     margin=10.0,
@@ -94,6 +86,6 @@ def recipe(
     are latents, is made of the same layers. beta_1 is that of DCGAN.
     """
     generator = neutral.generator(latent_dim, data.element, hidden, width)
-    discriminator = autoencoder(data.element, latent_dim, hidden, width)
+    discriminator = neutral.autoencoder(data.element, latent_dim, hidden, width)
     model = EBGAN(generator, discriminator, data.element, margin, weight)
     yield Stage(model, data, keras.optimizers.Adam(learning_rate, beta_1), batch_size, epochs)

@@ -22,6 +22,8 @@ from tfgen.layers.dropout import Dropout
 from tfgen.layers.maxout import Maxout
 from tfgen.model import GenerativeModel, minimize
 from tfgen.networks import neutral
+from tfgen.networks.initial import uniform
+from tfgen.networks.ranges import squashed, to_unit
 from tfgen.objectives import losses
 from tfgen.runs.recipes import Stage
 
@@ -83,35 +85,25 @@ class GAN(GenerativeModel):
         }
 
 
-def _uniform(limit):
-    return keras.initializers.RandomUniform(-limit, limit)
-
-
 def generator(latent_dim, element, width):
     """Two rectified layers, then a sigmoid onto the range of the data, if it has one."""
     x = entry = keras.Input([latent_dim])
     for _ in range(2):
-        x = keras.layers.Dense(width, activation="relu", kernel_initializer=_uniform(0.05))(x)
-    x = keras.layers.Dense(math.prod(element.shape), kernel_initializer=_uniform(0.05))(x)
+        x = keras.layers.Dense(width, activation="relu", kernel_initializer=uniform(0.05))(x)
+    x = keras.layers.Dense(math.prod(element.shape), kernel_initializer=uniform(0.05))(x)
     x = keras.layers.Reshape(element.shape, dtype="float32")(x)
-    if math.isfinite(element.high):
-        x = keras.layers.Activation("sigmoid", dtype="float32")(x)
-        x = keras.layers.Rescaling(element.high - element.low, element.low, dtype="float32")(x)
-    return keras.Model(entry, x, name="generator")
+    return keras.Model(entry, squashed(x, element), name="generator")
 
 
 def discriminator(element, width, pieces=5):
     """Two maxout layers, with dropout of 0.2 before the first and 0.5 before the others."""
-    x = entry = keras.Input(element.shape)
-    if math.isfinite(element.high):  # to [0, 1], so that a dropped pixel is a black one
-        scale = 1 / (element.high - element.low)
-        x = keras.layers.Rescaling(scale, -element.low * scale)(x)
-    x = keras.layers.Flatten()(x)
+    entry = keras.Input(element.shape)
+    x = keras.layers.Flatten()(to_unit(entry, element))
     for rate in (0.2, 0.5):
         x = Dropout(rate)(x)
-        x = Maxout(width, pieces, kernel_initializer=_uniform(0.005))(x)
+        x = Maxout(width, pieces, kernel_initializer=uniform(0.005))(x)
     x = Dropout(0.5)(x)
-    x = keras.layers.Dense(1, kernel_initializer=_uniform(0.005), dtype="float32")(x)
+    x = keras.layers.Dense(1, kernel_initializer=uniform(0.005), dtype="float32")(x)
     return keras.Model(entry, x, name="discriminator")
 
 

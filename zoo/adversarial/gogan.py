@@ -19,9 +19,9 @@ import keras
 from tfgen import random
 from tfgen.networks import players
 from tfgen.objectives import losses
+from tfgen.objectives.penalties import clipped
 from tfgen.runs.recipes import Stage
 from zoo.adversarial.gan import GAN
-from zoo.adversarial.wgan import clipped
 
 
 class GoGAN(GAN):

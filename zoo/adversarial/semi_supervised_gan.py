@@ -23,6 +23,7 @@ from tfgen.errors import InputError
 from tfgen.layers.noise import GaussianNoise
 from tfgen.networks import neutral
 from tfgen.networks.conv import batch_norm
+from tfgen.objectives import losses
 from tfgen.objectives.stabilisation import feature_matching
 from tfgen.runs.recipes import Stage
 from zoo.adversarial.gan import GAN
@@ -60,9 +61,7 @@ class SemiSupervisedGAN(GAN):
     def class_loss(self, batch):
         """-E[log p(y|x)] of as many rows with labels as a batch has."""
         rows, labels = self.draw_known(batch)
-        return tf.reduce_mean(
-            tf.nn.sparse_softmax_cross_entropy_with_logits(labels, self.discriminator(rows)[0])
-        )
+        return losses.class_loss(self.discriminator(rows)[0], labels)
 
     def generator_loss(self, reals):
         fakes = self.sample(random.fresh(reals))

@@ -15,25 +15,9 @@ import keras
 
 from tfgen.networks import players
 from tfgen.objectives.losses import wasserstein
+from tfgen.objectives.penalties import clipped
 from tfgen.runs.recipes import Stage
 from zoo.adversarial.gan import GAN
-
-
-class Clip(keras.constraints.Constraint):
-    """Weights within [-limit, limit], after each update."""
-
-    def __init__(self, limit):
-        self.limit = limit
-
-    def __call__(self, weights):
-        return keras.ops.clip(weights, -self.limit, self.limit)
-
-
-def clipped(critic, limit):
-    """The critic, with all that is trained of it clipped from its first update on."""
-    for variable in critic.trainable_variables:
-        variable.constraint = Clip(limit)
-    return critic
 
 
 def recipe(

@@ -19,9 +19,11 @@ from tfgen import random
 from tfgen.endpoint import Element, Endpoint
 from tfgen.errors import InputError
 from tfgen.layers.dropout import Dropout
-from tfgen.networks import conv
+from tfgen.networks import conditional, conv
+from tfgen.networks.initial import narrow
+from tfgen.objectives.losses import class_loss
 from tfgen.runs.recipes import Stage
-from zoo.conditional.cgan import DeepCGAN, conv_generator, narrow
+from zoo.conditional.cgan import DeepCGAN
 
 
 class ACGAN(DeepCGAN):
@@ -36,7 +38,7 @@ class ACGAN(DeepCGAN):
         sources, classes = zip(*(self.judge(rows) for rows in (reals, fakes)), strict=True)
         return {
             "source": self.adversarial.discriminator(*sources),
-            "class": tf.add_n([cross_entropy(logits, labels) for logits in classes]),
+            "class": tf.add_n([class_loss(logits, labels) for logits in classes]),
         }
 
     def generator_loss(self, batch):
@@ -44,7 +46,7 @@ class ACGAN(DeepCGAN):
         source, classes = self.judge(self.sample(random.fresh(reals), labels))
         return {
             "source": self.adversarial.generator(source),
-            "class": cross_entropy(classes, labels),
+            "class": class_loss(classes, labels),
         }
 
     def judge(self, rows):
@@ -67,13 +69,6 @@ class ACGAN(DeepCGAN):
             "discriminate": Endpoint(self.discriminate, (self.element,), (logits,)),
             "classify": Endpoint(self.classify, (self.element,), (probabilities,)),
         }
-
-
-def cross_entropy(logits, labels):
-    """-E[log p(c)], of logits `[N, classes]` and labels int32 `[N]`."""
-    return tf.reduce_mean(
-        tf.nn.sparse_softmax_cross_entropy_with_logits(labels=labels, logits=logits)
-    )
 
 
 def discriminator(classes, element, width):
@@ -114,7 +109,7 @@ def recipe(
         raise InputError(f"acgan makes images, but {data.name} has rows of {data.element.shape}")
     classes = len(data.classes)
     model = ACGAN(
-        conv_generator(latent_dim, classes, data.element, generator_width),
+        conditional.generator(latent_dim, classes, data.element, generator_width),
         discriminator(classes, data.element, discriminator_width),
         data.element,
         classes,

@@ -18,7 +18,10 @@ from tfgen.endpoint import SEEDS, Element, Endpoint, labels
 from tfgen.errors import InputError, check_choice
 from tfgen.layers.dropout import Dropout
 from tfgen.layers.maxout import Maxout
-from tfgen.networks import conv
+from tfgen.networks import conditional
+from tfgen.networks.conditional import one_hot
+from tfgen.networks.initial import uniform
+from tfgen.networks.ranges import squashed, to_unit
 from tfgen.objectives import losses
 from tfgen.runs.recipes import Stage
 from zoo.adversarial.gan import GAN
@@ -96,72 +99,31 @@ class DeepCGAN(CGAN):
         return 2.0 * super().latents(seeds) - 1.0
 
 
-def one_hot(classes):
-    """A Keras input of labels int32 `[N]`, and what it is as float32 `[N, classes]`."""
-    entry = keras.Input([], dtype="int32", name="labels")
-    return entry, keras.ops.one_hot(entry, classes)
-
-
-def _uniform(limit):
-    return keras.initializers.RandomUniform(-limit, limit)
-
-
 def generator(latent_dim, classes, element, width):
     """Noise and label to rectified layers (a sixth and the rest), a joint one, then a sigmoid."""
     latents, (labels, y) = keras.Input([latent_dim]), one_hot(classes)
 
     def dense(units, **kwargs):
-        return keras.layers.Dense(units, kernel_initializer=_uniform(0.05), **kwargs)
+        return keras.layers.Dense(units, kernel_initializer=uniform(0.05), **kwargs)
 
     z = dense(width // 6, activation="relu")(latents)
     y = dense(width - width // 6, activation="relu")(y)
     x = Dropout(0.5)(keras.layers.Concatenate()([z, y]))
     x = Dropout(0.5)(dense(width, activation="relu")(x))
     x = keras.layers.Reshape(element.shape, dtype="float32")(dense(math.prod(element.shape))(x))
-    if math.isfinite(element.high):
-        x = keras.layers.Activation("sigmoid", dtype="float32")(x)
-        x = keras.layers.Rescaling(element.high - element.low, element.low, dtype="float32")(x)
-    return keras.Model([latents, labels], x, name="generator")
+    return keras.Model([latents, labels], squashed(x, element), name="generator")
 
 
 def discriminator(classes, element, width):
     """Image and label to maxout layers of 5 pieces, a joint one of 4, then a logit."""
     rows, (labels, y) = keras.Input(element.shape), one_hot(classes)
-    x = rows
-    if math.isfinite(element.high):  # to [0, 1], so that a dropped pixel is a black one
-        scale = 1 / (element.high - element.low)
-        x = keras.layers.Rescaling(scale, -element.low * scale)(x)
-    x = Maxout(width, 5, kernel_initializer=_uniform(0.005))(keras.layers.Flatten()(x))
-    y = Maxout(max(1, width * 5 // 24), 5, kernel_initializer=_uniform(0.05))(y)
+    x = keras.layers.Flatten()(to_unit(rows, element))
+    x = Maxout(width, 5, kernel_initializer=uniform(0.005))(x)
+    y = Maxout(max(1, width * 5 // 24), 5, kernel_initializer=uniform(0.05))(y)
     x = Dropout(0.5)(keras.layers.Concatenate()([x, y]))
-    x = Dropout(0.5)(Maxout(width, 4, kernel_initializer=_uniform(0.05))(x))
-    x = keras.layers.Dense(1, kernel_initializer=_uniform(0.05), dtype="float32")(x)
+    x = Dropout(0.5)(Maxout(width, 4, kernel_initializer=uniform(0.05))(x))
+    x = keras.layers.Dense(1, kernel_initializer=uniform(0.05), dtype="float32")(x)
     return keras.Model([rows, labels], x, name="discriminator")
-
-
-def conv_generator(latent_dim, classes, element, width):
-    """Noise and label to the transposed convolutions of `dcgan`, then tanh."""
-    latents, (labels, y) = keras.Input([latent_dim]), one_hot(classes)
-    network = conv.generator([latent_dim + classes], element.shape, width, narrow())
-    x = network(keras.layers.Concatenate()([latents, y]))
-    images = keras.layers.Activation("tanh", dtype="float32")(x)
-    return keras.Model([latents, labels], images, name="generator")
-
-
-def conv_discriminator(classes, element, width):
-    """The strided convolutions of `dcgan`, over the image and a plane for each class."""
-    height, breadth, channels = element.shape
-    images, (labels, y) = keras.Input(element.shape), one_hot(classes)
-    planes = keras.layers.RepeatVector(height * breadth)(y)
-    planes = keras.layers.Reshape([height, breadth, classes])(planes)
-    network = conv.discriminator((height, breadth, channels + classes), 1, width, narrow())
-    logits = network(keras.layers.Concatenate()([images, planes]))
-    return keras.Model([images, labels], logits, name="discriminator")
-
-
-def narrow():
-    """N(0, 0.02), the weights that convolutional players start from."""
-    return keras.initializers.RandomNormal(stddev=0.02)
 
 
 def recipe(
@@ -200,8 +162,8 @@ def recipe(
         if len(element.shape) != 3:
             raise InputError(f"network=conv makes images, but {data.name} has {element.shape}")
         players = (
-            conv_generator(latent_dim, classes, element, width),
-            conv_discriminator(classes, element, width),
+            conditional.generator(latent_dim, classes, element, width),
+            conditional.discriminator(classes, element, width),
         )
         model, optimizer = DeepCGAN, keras.optimizers.Adam(adam_rate, beta_1)
     yield Stage(model(*players, element, classes), data, optimizer, batch_size, epochs)

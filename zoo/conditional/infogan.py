@@ -27,6 +27,7 @@ from tfgen.endpoint import Element, Endpoint
 from tfgen.errors import InputError
 from tfgen.latents.traversal import Code, steps
 from tfgen.networks import conv, neutral
+from tfgen.networks.initial import narrow
 from tfgen.runs.recipes import Stage
 from zoo.adversarial.gan import GAN
 
@@ -137,8 +138,7 @@ def discriminator(element, codes, hidden, width):
     trunk = neutral.features(element, hidden, width, slope=0.1)
 
     def dense(units, **kwargs):
-        initial = keras.initializers.RandomNormal(stddev=0.02)
-        return keras.layers.Dense(units, kernel_initializer=initial, **kwargs)
+        return keras.layers.Dense(units, kernel_initializer=narrow(), **kwargs)
 
     logits = dense(1, dtype="float32")(trunk.output)
     read = conv.batch_norm()(dense(max(1, hidden // 8), use_bias=False)(trunk.output))

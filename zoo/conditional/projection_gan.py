@@ -17,9 +17,10 @@ from tfgen import random
 from tfgen.errors import InputError
 from tfgen.layers.conditional_norm import ConditionalBatchNorm
 from tfgen.networks import conv
+from tfgen.networks.conditional import one_hot
 from tfgen.objectives.losses import hinge
 from tfgen.runs.recipes import Stage
-from zoo.conditional.cgan import CGAN, one_hot
+from zoo.conditional.cgan import CGAN
 
 
 class ProjectionGAN(CGAN):

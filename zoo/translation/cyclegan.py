@@ -16,6 +16,7 @@ import tensorflow as tf
 from tfgen.endpoint import Element, Endpoint
 from tfgen.errors import InputError
 from tfgen.model import GenerativeModel, minimize
+from tfgen.networks.initial import narrow
 from tfgen.networks.patch import fitting, patch
 from tfgen.networks.resnet import MULTIPLE, translator
 from tfgen.objectives.image_pool import ImagePool
@@ -109,13 +110,9 @@ def _distance(left, right):
 
 def generator(channels, blocks, width, name):
     """A residual network, then tanh."""
-    network = translator(channels, channels, blocks, width, _initial(), name)
+    network = translator(channels, channels, blocks, width, narrow(), name)
     images = keras.layers.Activation("tanh", dtype="float32")(network.output)
     return keras.Model(network.input, images, name=name)
-
-
-def _initial():
-    return keras.initializers.RandomNormal(stddev=0.02)
 
 
 def recipe(
@@ -152,7 +149,7 @@ def recipe(
         raise InputError(f"cyclegan needs an image_size that is a multiple of 4, not {size}")
     translators = [generator(channels, blocks, width, name) for name in ("a_to_b", "b_to_a")]
     judges = [
-        patch(channels, fitting(size, strided), width, _initial(), f"discriminator_{domain}")
+        patch(channels, fitting(size, strided), width, narrow(), f"discriminator_{domain}")
         for domain in "ab"
     ]
     model = CycleGAN(*translators, *judges, shape, pool, cycle, identity)

@@ -17,6 +17,7 @@ from tfgen import random
 from tfgen.endpoint import SEEDS, Element, Endpoint
 from tfgen.errors import InputError, check_choice
 from tfgen.model import GenerativeModel, minimize
+from tfgen.networks.initial import narrow
 from tfgen.networks.patch import fitting, patch
 from tfgen.networks.unet import depth, unet
 from tfgen.objectives import losses
@@ -85,13 +86,9 @@ class Pix2Pix(GenerativeModel):
 
 def generator(channels, levels, width):
     """A U-Net, then tanh."""
-    network = unet(channels, channels, levels, width, _initial(), name="generator")
+    network = unet(channels, channels, levels, width, narrow(), name="generator")
     images = keras.layers.Activation("tanh", dtype="float32")(network.output)
     return keras.Model(network.input, images, name="generator")
-
-
-def _initial():
-    return keras.initializers.RandomNormal(stddev=0.02)
 
 
 def recipe(
@@ -120,7 +117,7 @@ def recipe(
     data = (data if direction == "a2b" else data.swapped).jittered(jitter)
     size, _, channels = data.element.shape
     levels = depth(size)
-    judge = patch([channels, channels], fitting(size, strided), width, _initial())
+    judge = patch([channels, channels], fitting(size, strided), width, narrow())
     model = Pix2Pix(
         generator(channels, levels, width), judge, channels, 2**levels, direction, weight
     )
