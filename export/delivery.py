@@ -2,11 +2,11 @@
 
 import json
 import math
-import tempfile
 from importlib import metadata
 from pathlib import Path
 
 from export import card, examples, lite, lite_variants, onnx, saved_model, serving, verify, web
+from export.attempt import attempt
 from export.errors import DeliveryError, VerificationError
 from export.verify import Report, table
 from tfgen.errors import InputError, check_choice
@@ -86,17 +86,16 @@ def deliver(
     chosen = {key: endpoint._replace(batch=batch) for key, endpoint in chosen.items()}
     rows = examples.real_rows(chosen, data)
     out = Path(out).absolute()
-    if out.exists():
-        raise InputError(f"{out} exists already: remove it, or deliver into another folder")
+    _check_absent(out)
     home = next(folder for folder in out.parents if folder.is_dir())
-    with tempfile.TemporaryDirectory(dir=home, prefix=f".{out.name}-") as attempt:
-        draft = Path(attempt) / "draft"
+    with attempt(home, prefix=f".{out.name}-") as folder:
+        draft = folder / "draft"
         draft.mkdir()
         contents, written, variants = contents_of(name, chosen, classes), {}, []
 
         def place(format):
             """Where files go: what only another format is made from stays out of the draft."""
-            return (draft if format in formats else Path(attempt)) / format
+            return (draft if format in formats else folder) / format
 
         if {"saved_model", "lite", "serving"} & set(formats):
             saved_model.write(chosen, place("saved_model"))
@@ -106,13 +105,13 @@ def deliver(
             written["lite"] = draft / "model.tflite"
             if compare or quantize == "advise":
                 variants = lite_variants.measure(
-                    place("saved_model"), Path(attempt) / "lite", chosen, rows
+                    place("saved_model"), folder / "lite", chosen, rows
                 )
                 advised = lite_variants.advise(variants)
                 if console:
                     console.print(lite_variants.table(variants, advised))
                 quantize = advised if quantize == "advise" else quantize
-            made = Path(attempt) / "lite" / f"{quantize}.tflite"
+            made = folder / "lite" / f"{quantize}.tflite"
             if made.exists():
                 made.rename(written["lite"])
             else:
@@ -131,12 +130,21 @@ def deliver(
         (draft / "report.json").write_text(_document(contents, report))
         (draft / "README.md").write_text(card.page(name, chosen, report))
         out.parent.mkdir(parents=True, exist_ok=True)
-        draft.rename(out)
+        try:
+            draft.rename(out)
+        except OSError:
+            _check_absent(out)  # another delivery was faster
+            raise
     if console:
         console.print(table(report))
         if "serving" in formats and served != name:
             console.print(f"clients ask for the model as {served}, which every URL can hold")
     return report
+
+
+def _check_absent(out):
+    if out.exists():
+        raise InputError(f"{out} exists already: remove it, or deliver into another folder")
 
 
 def _among(what, given, known):

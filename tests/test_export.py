@@ -1,11 +1,15 @@
 """The delivery: both formats answer as Keras does, and what does not is never delivered."""
 
+import contextlib
 import functools
 import io
 import json
 import os
+import shutil
+import signal
 import subprocess
 import sys
+import time
 
 import keras
 import numpy as np
@@ -621,6 +625,69 @@ def test_an_interrupt_leaves_nothing(module, function, generator, tmp_path, monk
     with pytest.raises(KeyboardInterrupt):
         deliver(generator, None, tmp_path / "new" / "out")
     assert not files(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("number", "error", "code"),
+    [
+        (signal.SIGINT, KeyboardInterrupt, None),
+        (signal.SIGTERM, SystemExit, 143),
+        (signal.SIGHUP, SystemExit, 129),
+    ],
+)
+@pytest.mark.parametrize("swallowed", [False, True])
+def test_a_signal_leaves_nothing(number, error, code, swallowed, generator, tmp_path, monkeypatch):
+    before = [signal.getsignal(n) for n in (number, signal.SIGALRM)]
+
+    def interrupted(*args, **kwargs):
+        assert files(tmp_path)
+        if swallowed:  # as TensorFlow's C++ does with an exception of Python that it called
+            with contextlib.suppress(error):
+                os.kill(os.getpid(), number)
+        else:
+            os.kill(os.getpid(), number)
+        for _ in range(1000):
+            time.sleep(0.01)
+        pytest.fail("it goes on")
+
+    monkeypatch.setattr(saved_model, "write", interrupted)
+    with pytest.raises(error) as stop:
+        deliver(generator, None, tmp_path / "new" / "out")
+    assert getattr(stop.value, "code", None) == code
+    assert not files(tmp_path)
+    assert [signal.getsignal(n) for n in (number, signal.SIGALRM)] == before
+
+
+def test_a_signal_does_not_disturb_the_removal(generator, tmp_path, monkeypatch):
+    remove = shutil.rmtree
+
+    def disturbed(*args, **kwargs):
+        os.kill(os.getpid(), signal.SIGTERM)
+        remove(*args, **kwargs)
+
+    def refuse(*args, **kwargs):
+        raise DeliveryError("no")
+
+    monkeypatch.setattr(shutil, "rmtree", disturbed)
+    monkeypatch.setattr(saved_model, "write", refuse)
+    with pytest.raises(SystemExit, match="143"):
+        deliver(generator, None, tmp_path / "out")
+    assert not files(tmp_path)
+
+
+def test_of_two_deliveries_into_one_place_the_second_is_refused(generator, tmp_path, monkeypatch):
+    page = card.page
+
+    def slower(*args):
+        (tmp_path / "out").mkdir()
+        (tmp_path / "out" / "README.md").write_text("the first")
+        return page(*args)
+
+    monkeypatch.setattr(card, "page", slower)
+    with pytest.raises(InputError, match="out exists already: remove it"):
+        deliver(generator, None, tmp_path / "out", ["lite"])
+    assert [str(path) for path in files(tmp_path)] == ["out", "out/README.md"]
+    assert (tmp_path / "out" / "README.md").read_text() == "the first"
 
 
 def test_the_terminal_stays_silent(generator, tmp_path, capfd):
