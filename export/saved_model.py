@@ -5,6 +5,8 @@ takes and gives tensors by the names of their elements; and one with files for t
 are pictures (`export.image_bytes`). What a signature cannot take it refuses, and says why.
 """
 
+import inspect
+
 import keras
 import tensorflow as tf
 
@@ -16,14 +18,19 @@ from tfgen.quiet import quiet
 def trace(name, endpoint):
     """An `Endpoint` as a `tf.function`, and its trace.
 
-    Both take the inputs by keyword and give `{name: tensor [N, ...]}`.
+    Both give `{name: tensor [N, ...]}`. They take the inputs by keyword, and the function also in
+    their order, as Keras' `TFSMLayer` wants it of what is loaded.
     """
+    names = [element.name for element in endpoint.inputs]
 
-    def answer(**tensors):
+    def answer(*args, **tensors):
+        tensors |= zip(names, args, strict=False)
         with tf.control_dependencies(_checks(endpoint, tensors)):
             # Through an identity, as what a network takes must come after the checks.
             return endpoint(**{key: tf.identity(tensor) for key, tensor in tensors.items()})
 
+    kind = inspect.Parameter.POSITIONAL_OR_KEYWORD
+    answer.__signature__ = inspect.Signature([inspect.Parameter(n, kind) for n in names])
     answer.__name__ = name  # for the graph, the profiler, and the errors of the converter
     function = tf.function(answer, autograph=False)
     return function, function.get_concrete_function(**endpoint.specs)

@@ -627,6 +627,24 @@ def test_an_interrupt_leaves_nothing(module, function, generator, tmp_path, monk
     assert not files(tmp_path)
 
 
+def test_what_is_loaded_takes_its_inputs_in_their_order(delivery, tmp_path):
+    path = str(delivery[0] / "saved_model")
+    loaded = tf.saved_model.load(path)
+    truth = loaded.signatures["sample"](seeds=tf.range(3))["images"]
+    np.testing.assert_array_equal(loaded.sample(tf.range(3))["images"], truth)
+    layer = keras.layers.TFSMLayer(path, call_endpoint="sample")
+    np.testing.assert_array_equal(layer(tf.range(3))["images"], truth)
+
+    def sample(seeds, labels):
+        return tf.cast(10 * seeds - labels, "float32")[:, None] * tf.ones([8])
+
+    both = (SEEDS, Element("labels", (), "int32", 0, 9))
+    saved_model.write({"sample": Endpoint(sample, both, (LATENTS,))}, tmp_path / "both")
+    loaded = tf.saved_model.load(tmp_path / "both")
+    found = loaded.sample(tf.constant([1, 2]), tf.constant([3, 4]))["latents"]
+    assert found.numpy()[:, 0].tolist() == [7.0, 16.0]
+
+
 @pytest.mark.parametrize(
     ("number", "error", "code"),
     [
@@ -685,7 +703,7 @@ def test_of_two_deliveries_into_one_place_the_second_is_refused(generator, tmp_p
 
     monkeypatch.setattr(card, "page", slower)
     with pytest.raises(InputError, match="out exists already: remove it"):
-        deliver(generator, None, tmp_path / "out", ["lite"])
+        deliver(generator, None, tmp_path / "out", ["saved_model"])
     assert [str(path) for path in files(tmp_path)] == ["out", "out/README.md"]
     assert (tmp_path / "out" / "README.md").read_text() == "the first"
 
