@@ -11,8 +11,8 @@ from PIL import Image
 from scipy.spatial.distance import pdist, squareform
 
 import zoo
+from tests import test_zoo as contract
 from tests.conftest import mirrored
-from tests.test_zoo import TINY, compiled, stages
 from tfgen import random
 from tfgen.data import load
 from tfgen.errors import InputError
@@ -193,6 +193,12 @@ def test_an_unbounded_critic_is_not_called_overpowered():
     assert "overpowered discriminator" not in patient.findings
 
 
+def compiled(name, optimizer=None):
+    """A model's first stage in its tiny settings."""
+    recipe = zoo.find(name)
+    return contract.compiled(recipe, recipe.tiny[0], optimizer)
+
+
 def values(model):
     return [np.array(v) for v in model.weights]
 
@@ -200,13 +206,13 @@ def values(model):
 @pytest.mark.parametrize("name", ["dcgan", "projection_gan"])
 def test_training_goes_on_bit_by_bit_as_without_it(name):
     def trained(callbacks):
-        stage = compiled(name, None, "adam")
+        stage = compiled(name, "adam")
         stage.model.fit(
             stage.batches(seed=5), steps_per_epoch=6, shuffle=False, verbose=0, callbacks=callbacks
         )
         return values(stage.model)
 
-    batch = next(iter(next(stages(name)).data.batches(16, split="test")))
+    batch = next(iter(compiled(name).data.batches(16, split="test")))
     patient = Diagnostics(batch, every=2, say=str)
     for alone, watched in zip(trained([]), trained([patient]), strict=True):
         np.testing.assert_array_equal(alone, watched)
@@ -215,7 +221,7 @@ def test_training_goes_on_bit_by_bit_as_without_it(name):
 
 @pytest.mark.parametrize("name", ["cgan", "infogan", "cvae", "pix2pix"])
 def test_models_of_each_kind_can_be_examined(name):
-    stage = compiled(name, None)
+    stage = compiled(name)
     patient = Diagnostics(next(iter(stage.data.batches(16, split="test"))), every=1, say=str)
     stage.model.fit(
         stage.batches(), steps_per_epoch=1, shuffle=False, verbose=0, callbacks=[patient]
@@ -233,7 +239,7 @@ def test_two_replicas_are_examined_as_one():
     rows = []
     for scope in (tf.distribute.get_strategy().scope, mirrored().scope):
         with scope():
-            stage = compiled("dcgan", None)
+            stage = compiled("dcgan")
             batch = next(iter(stage.data.batches(16, split="test")))
             patient = Diagnostics(batch, every=2, say=str)
             stage.model.fit(
@@ -248,9 +254,9 @@ def test_two_replicas_are_examined_as_one():
 
 
 def test_a_run_keeps_the_doctor_s_rows_when_it_goes_on(tmp_path):
-    tiny = {key: TINY[key] for key in ("latent_dim", "hidden", "batch_size")} | {"epochs": 3}
     whole, pieces = tmp_path / "whole", tmp_path / "pieces"
     recipe, setup = zoo.find("vae"), Setup("digits")
+    tiny = recipe.tiny[0].settings | {"epochs": 3}
     train(recipe, whole, tiny, setup, verbose=0, diagnose=True)
     for steps in (130, None):
         train(recipe, pieces, tiny, setup, verbose=0, diagnose=True, steps=steps)

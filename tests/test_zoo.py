@@ -18,47 +18,25 @@ from tfgen.runs import checkpoints
 from tfgen.runs.recipes import Recipe
 from zoo import template
 
-# Small enough for a test: whatever a recipe calls by these names.
-TINY = {
-    "latent_dim": 4,
-    "width": 8,
-    "hidden": 16,
-    "generator_width": 16,
-    "discriminator_width": 8,
-    "blocks": 1,
-    "pool": 16,
-    "batch_size": 16,
-    "epochs": 1,
-}
 # What a format needs beside the requirements, and is left out without.
 NEEDS = {
     "onnx": onnx.require,
     "serving": lambda: serving.protos("predict_pb2"),
     "web": lambda: (onnx.require(), web.runtime()),
 }
-VARIANTS = {
-    "vae": [{}, {"pixels": "gaussian"}, {"network": "conv"}, {"network": "neutral"}],
-    "gan": [{}, {"loss": "minimax", "network": "neutral"}],
-    "cgan": [{}, {"network": "conv"}],
-    "cvae": [{}, {"attributes": "stroke"}],
-    "f_gan": [{}, {"divergence": "pearson"}],
-    "minibatch_gan": [{"history": 0.1}],
-    "semi_supervised_gan": [{}, {"network": "dense"}],
-    "unrolled_gan": [{"k": "1"}],
-    "wgan": [{}, {"network": "dcgan"}],
-    "sngan": [{}, {"network": "standard"}],
-}
-MODELS = [(name, variant) for name in zoo.paths() for variant in VARIANTS.get(name, [{}])]
-MODELS.append(("template", {}))
-IDS = ["-".join([name, *map(str, variant.values())]) for name, variant in MODELS]
+TEMPLATE = Recipe("template", template.recipe, tiny=template.TINY)
+MODELS = [
+    (recipe, tiny) for recipe in (*map(zoo.find, zoo.paths()), TEMPLATE) for tiny in recipe.tiny
+]
+IDS = [
+    "-".join([recipe.name, *(v for v in tiny.settings.values() if isinstance(v, str))])
+    for recipe, tiny in MODELS
+]
 
 
-def stages(name, variant=None):
-    recipe = Recipe(name, template.recipe) if name == "template" else zoo.find(name)
-    tiny = {key: value for key, value in TINY.items() if key in recipe.settings({})}
-    translates = name in zoo.paths() and zoo.locate(name).parent.name == "translation"
-    data = load("digit_pairs" if translates else "digits")
-    return recipe.stages(data, recipe.settings(tiny | (variant or {})))
+def stages(recipe, tiny):
+    data = load(tiny.data, tiny.image_size)
+    return recipe.stages(data, recipe.settings(tiny.settings))
 
 
 # Instance normalization of features that hardly vary yet, and the signs of L1 terms, magnify
@@ -72,11 +50,12 @@ STEPS = {"cyclegan": 2}
 STILL = {"hinge_gan": 1}
 
 
-def compiled(name, variant, optimizer=None):
+def compiled(recipe, tiny, optimizer=None):
     """The first stage, its model compiled with plain SGD: Adam hides a wrong scale."""
     keras.utils.set_random_seed(0)
-    stage = next(stages(name, variant))
-    stage.model.compile(optimizer or keras.optimizers.SGD(RATES.get(name, 0.01)), seed=3)
+    stage = next(stages(recipe, tiny))
+    stage.model.compile(optimizer or keras.optimizers.SGD(RATES.get(recipe.name, 0.01)), seed=3)
+    stage.model.begin(stage.data)
     return stage
 
 
@@ -88,11 +67,11 @@ def fit(stage, steps, start=0):
 
 @pytest.fixture(scope="module", params=MODELS, ids=IDS)
 def trained(request):
-    """A name, its variant, and its stage after some steps: to be left as it was found."""
-    name, variant = request.param
-    stage = compiled(name, variant)
-    fit(stage, STEPS.get(name, 3))
-    return name, variant, stage
+    """A recipe, its tiny settings, and its stage after some steps: to be left as it was found."""
+    recipe, tiny = request.param
+    stage = compiled(recipe, tiny)
+    fit(stage, STEPS.get(recipe.name, 3))
+    return recipe, tiny, stage
 
 
 def values(variables):
@@ -103,9 +82,9 @@ def largest(left, right):
     return max(np.abs(a - b).max() for a, b in zip(left, right, strict=True))
 
 
-@pytest.mark.parametrize(("name", "variant"), MODELS, ids=IDS)
-def test_trains_its_networks_and_nothing_else(name, variant):
-    stage = compiled(name, variant, "adam")  # which moves by the sign of the smallest slope
+@pytest.mark.parametrize(("recipe", "tiny"), MODELS, ids=IDS)
+def test_trains_its_networks_and_nothing_else(recipe, tiny):
+    stage = compiled(recipe, tiny, "adam")  # which moves by the sign of the smallest slope
     model = stage.model
     moved = {id(v) for o in model.objectives.values() for v in o.variables}
     assert moved <= {id(v) for v in model.trainable_variables}
@@ -116,13 +95,13 @@ def test_trains_its_networks_and_nothing_else(name, variant):
         id(v): not np.array_equal(before[id(v)], np.array(v)) for v in model.trainable_variables
     }
     assert {key for key, has in changed.items() if has} <= moved
-    assert sum(changed.values()) == len(moved) - STILL.get(name, 0)
+    assert sum(changed.values()) == len(moved) - STILL.get(recipe.name, 0)
 
 
 def test_same_seed_same_run_and_exact_checkpoints(trained, tmp_path):
-    name, variant, first = trained
-    steps = STEPS.get(name, 3)
-    second = compiled(name, variant)
+    recipe, tiny, first = trained
+    steps = STEPS.get(recipe.name, 3)
+    second = compiled(recipe, tiny)
     fit(second, steps)
     assert largest(values(first.model.weights), values(second.model.weights)) == 0
     checkpoints.save(tmp_path / checkpoints.name(0, steps), second.model, [])
@@ -136,10 +115,10 @@ def test_same_seed_same_run_and_exact_checkpoints(trained, tmp_path):
 
 
 def test_two_replicas_equal_one(trained):
-    name, variant, one = trained
+    recipe, tiny, one = trained
     with mirrored().scope():
-        two = compiled(name, variant)
-        fit(two, STEPS.get(name, 3))
+        two = compiled(recipe, tiny)
+        fit(two, STEPS.get(recipe.name, 3))
     assert largest(values(one.model.weights), values(two.model.weights)) < 1e-5
 
 

@@ -15,7 +15,7 @@ from tfgen import random
 from tfgen.endpoint import SEEDS, Element, Endpoint
 from tfgen.model import GenerativeModel, minimize
 from tfgen.networks.mlp import mlp
-from tfgen.runs.recipes import Stage
+from tfgen.runs.recipes import Stage, Tiny
 
 
 class Autoencoder(GenerativeModel):
@@ -69,3 +69,6 @@ def recipe(data, latent_dim=16, hidden=128, learning_rate=1e-3, batch_size=100, 
         data.element,
     )
     yield Stage(model, data, keras.optimizers.Adam(learning_rate), batch_size, epochs)
+
+
+TINY = (Tiny({"latent_dim": 4, "hidden": 16, "batch_size": 16}),)

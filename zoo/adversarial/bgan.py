@@ -16,7 +16,7 @@ import keras
 from tfgen.networks import players
 from tfgen.networks.conv import none
 from tfgen.objectives import losses
-from tfgen.runs.recipes import Stage
+from tfgen.runs.recipes import Stage, Tiny
 from zoo.adversarial.gan import GAN
 
 
@@ -46,3 +46,6 @@ def recipe(
         losses.boundary_seeking,
     )
     yield Stage(model, data, keras.optimizers.Adam(learning_rate, beta_1), batch_size, epochs)
+
+
+TINY = (Tiny({"latent_dim": 4, "hidden": 16, "width": 8, "batch_size": 16}),)

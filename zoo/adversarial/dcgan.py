@@ -14,7 +14,7 @@ import keras
 
 from tfgen import random
 from tfgen.networks import dcgan
-from tfgen.runs.recipes import Stage
+from tfgen.runs.recipes import Stage, Tiny
 from zoo.adversarial.gan import GAN
 
 
@@ -46,3 +46,6 @@ def recipe(
         data.element,
     )
     yield Stage(model, data, keras.optimizers.Adam(learning_rate, beta_1), batch_size, epochs)
+
+
+TINY = (Tiny({"latent_dim": 4, "width": 8, "batch_size": 16}),)

@@ -16,7 +16,7 @@ import keras
 from tfgen.networks import players
 from tfgen.networks.conv import none
 from tfgen.objectives import penalties
-from tfgen.runs.recipes import Stage
+from tfgen.runs.recipes import Stage, Tiny
 from zoo.adversarial.gan import GAN
 
 
@@ -60,3 +60,6 @@ def recipe(
     generator = networks.generator(latent_dim, data.element, hidden, width)
     model = DRAGAN(generator, critic, data.element, weight)
     yield Stage(model, data, keras.optimizers.Adam(learning_rate, beta_1), batch_size, epochs)
+
+
+TINY = (Tiny({"latent_dim": 4, "hidden": 16, "width": 8, "batch_size": 16}),)

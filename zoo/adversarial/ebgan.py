@@ -19,7 +19,7 @@ from tfgen import random
 from tfgen.endpoint import Element, Endpoint
 from tfgen.networks import neutral
 from tfgen.objectives import penalties
-from tfgen.runs.recipes import Stage
+from tfgen.runs.recipes import Stage, Tiny
 from zoo.adversarial.gan import GAN
 
 
@@ -89,3 +89,6 @@ def recipe(
     discriminator = neutral.autoencoder(data.element, latent_dim, hidden, width)
     model = EBGAN(generator, discriminator, data.element, margin, weight)
     yield Stage(model, data, keras.optimizers.Adam(learning_rate, beta_1), batch_size, epochs)
+
+
+TINY = (Tiny({"latent_dim": 4, "hidden": 16, "width": 8, "batch_size": 16}),)

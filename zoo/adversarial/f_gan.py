@@ -20,7 +20,7 @@ import tensorflow as tf
 from tfgen.errors import check_choice
 from tfgen.networks import neutral
 from tfgen.objectives.losses import AdversarialLoss
-from tfgen.runs.recipes import Stage
+from tfgen.runs.recipes import Stage, Tiny
 from zoo.adversarial.gan import GAN
 
 
@@ -79,3 +79,9 @@ def recipe(
     discriminator = neutral.discriminator(data.element, hidden=hidden, width=width)
     model = GAN(generator, discriminator, data.element, loss(DIVERGENCES[divergence]))
     yield Stage(model, data, keras.optimizers.Adam(learning_rate, beta_1), batch_size, epochs)
+
+
+TINY = (
+    Tiny({"latent_dim": 4, "hidden": 16, "width": 8, "batch_size": 16}),
+    Tiny({"latent_dim": 4, "hidden": 16, "width": 8, "batch_size": 16, "divergence": "pearson"}),
+)

@@ -18,7 +18,7 @@ import tensorflow as tf
 from tfgen import random
 from tfgen.networks import players
 from tfgen.objectives import losses
-from tfgen.runs.recipes import Stage
+from tfgen.runs.recipes import Stage, Tiny
 from zoo.adversarial.gan import GAN
 
 
@@ -85,3 +85,6 @@ def recipe(
     critic = networks.discriminator(data.element, hidden=hidden, width=width)
     model = FisherGAN(generator, critic, data.element, n_critic, rho)
     yield Stage(model, data, keras.optimizers.Adam(learning_rate, beta_1), batch_size, epochs)
+
+
+TINY = (Tiny({"latent_dim": 4, "hidden": 16, "width": 8, "batch_size": 16}),)

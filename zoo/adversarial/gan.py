@@ -25,7 +25,7 @@ from tfgen.networks import neutral
 from tfgen.networks.initial import uniform
 from tfgen.networks.ranges import squashed, to_unit
 from tfgen.objectives import losses
-from tfgen.runs.recipes import Stage
+from tfgen.runs.recipes import Stage, Tiny
 
 
 class GAN(GenerativeModel):
@@ -152,3 +152,18 @@ def recipe(
         optimizer = keras.optimizers.Adam(adam_rate, beta_1)
     model = GAN(*players, data.element, LOSSES[loss])
     yield Stage(model, data, optimizer, batch_size, epochs, steps_per_execution=10)
+
+
+TINY = (
+    Tiny({"latent_dim": 4, "generator_width": 16, "discriminator_width": 8, "batch_size": 16}),
+    Tiny(
+        {
+            "network": "neutral",
+            "loss": "minimax",
+            "latent_dim": 4,
+            "hidden": 16,
+            "width": 8,
+            "batch_size": 16,
+        }
+    ),
+)

@@ -20,7 +20,7 @@ from tfgen import random
 from tfgen.networks import players
 from tfgen.objectives import losses
 from tfgen.objectives.penalties import clipped
-from tfgen.runs.recipes import Stage
+from tfgen.runs.recipes import Stage, Tiny
 from zoo.adversarial.gan import GAN
 
 
@@ -85,3 +85,6 @@ def recipe(
         optimizer = keras.optimizers.RMSprop(learning_rate)
         model = functools.partial(member, number)
         yield Stage(model, data, optimizer, batch_size, epochs)
+
+
+TINY = (Tiny({"latent_dim": 4, "hidden": 16, "width": 8, "n_critic": 2, "batch_size": 16}),)

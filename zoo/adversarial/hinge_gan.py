@@ -15,7 +15,7 @@ import keras
 
 from tfgen.networks import players
 from tfgen.objectives.losses import hinge
-from tfgen.runs.recipes import Stage
+from tfgen.runs.recipes import Stage, Tiny
 from zoo.adversarial.gan import GAN
 
 
@@ -43,3 +43,6 @@ def recipe(
         hinge,
     )
     yield Stage(model, data, keras.optimizers.RMSprop(learning_rate), batch_size, epochs)
+
+
+TINY = (Tiny({"latent_dim": 4, "hidden": 16, "width": 8, "batch_size": 16}),)

@@ -16,7 +16,7 @@ import keras
 
 from tfgen.networks import players
 from tfgen.objectives.losses import least_squares
-from tfgen.runs.recipes import Stage
+from tfgen.runs.recipes import Stage, Tiny
 from zoo.adversarial.gan import GAN
 
 
@@ -45,3 +45,6 @@ def recipe(
         least_squares,
     )
     yield Stage(model, data, keras.optimizers.Adam(learning_rate, beta_1), batch_size, epochs)
+
+
+TINY = (Tiny({"latent_dim": 4, "hidden": 16, "width": 8, "batch_size": 16}),)

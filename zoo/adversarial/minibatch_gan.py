@@ -20,7 +20,7 @@ import keras
 from tfgen.layers.minibatch import MinibatchDiscrimination
 from tfgen.networks import neutral
 from tfgen.objectives.stabilisation import HistoricalAveraging
-from tfgen.runs.recipes import Stage
+from tfgen.runs.recipes import Stage, Tiny
 from zoo.adversarial.gan import GAN
 
 
@@ -110,3 +110,6 @@ def recipe(
         epochs,
         steps_per_execution=10,
     )
+
+
+TINY = (Tiny({"history": 0.1, "latent_dim": 4, "hidden": 16, "width": 8, "batch_size": 16}),)

@@ -25,7 +25,7 @@ from tfgen.networks import neutral
 from tfgen.networks.conv import batch_norm
 from tfgen.objectives import losses
 from tfgen.objectives.stabilisation import feature_matching
-from tfgen.runs.recipes import Stage
+from tfgen.runs.recipes import Stage, Tiny
 from zoo.adversarial.gan import GAN
 
 
@@ -190,3 +190,9 @@ def recipe(
         epochs,
         steps_per_execution=10,
     )
+
+
+TINY = (
+    Tiny({"latent_dim": 4, "hidden": 16, "width": 8, "batch_size": 16}),
+    Tiny({"network": "dense", "latent_dim": 4, "batch_size": 16}),
+)

@@ -18,7 +18,7 @@ from tfgen.layers.spectral_norm import SpectralConv2D, SpectralDense
 from tfgen.networks import neutral
 from tfgen.networks.conv import batch_norm
 from tfgen.objectives import losses
-from tfgen.runs.recipes import Stage
+from tfgen.runs.recipes import Stage, Tiny
 from zoo.adversarial.gan import GAN
 
 
@@ -103,3 +103,9 @@ def recipe(
     model = GAN(*players, data.element, LOSSES[loss], n_critic)
     optimizer = keras.optimizers.Adam(learning_rate, beta_1, beta_2)
     yield Stage(model, data, optimizer, batch_size, epochs, steps_per_execution=10)
+
+
+TINY = (
+    Tiny({"latent_dim": 4, "hidden": 16, "width": 8, "batch_size": 16}),
+    Tiny({"network": "standard", "latent_dim": 4, "width": 8, "batch_size": 16}),
+)

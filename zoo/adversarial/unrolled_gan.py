@@ -19,7 +19,7 @@ from tfgen.errors import InputError
 from tfgen.networks import neutral
 from tfgen.objectives import losses
 from tfgen.objectives.unrolling import unroll
-from tfgen.runs.recipes import Stage
+from tfgen.runs.recipes import Stage, Tiny
 from zoo.adversarial.gan import GAN
 
 
@@ -85,3 +85,6 @@ def recipe(
         "generator": keras.optimizers.Adam(learning_rate, beta_1),
     }
     yield Stage(model, data, optimizers, batch_size, epochs, steps_per_execution=10)
+
+
+TINY = (Tiny({"k": "1", "latent_dim": 4, "hidden": 16, "width": 8, "batch_size": 16}),)

@@ -16,7 +16,7 @@ import keras
 from tfgen.networks import players
 from tfgen.objectives.losses import wasserstein
 from tfgen.objectives.penalties import clipped
-from tfgen.runs.recipes import Stage
+from tfgen.runs.recipes import Stage, Tiny
 from zoo.adversarial.gan import GAN
 
 
@@ -48,3 +48,9 @@ def recipe(
         n_critic,
     )
     yield Stage(model, data, keras.optimizers.RMSprop(learning_rate), batch_size, epochs)
+
+
+TINY = (
+    Tiny({"latent_dim": 4, "hidden": 16, "width": 8, "n_critic": 2, "batch_size": 16}),
+    Tiny({"network": "dcgan", "latent_dim": 4, "width": 8, "n_critic": 2, "batch_size": 16}),
+)

@@ -16,7 +16,7 @@ import keras
 from tfgen import random
 from tfgen.networks import players
 from tfgen.objectives import losses, penalties
-from tfgen.runs.recipes import Stage
+from tfgen.runs.recipes import Stage, Tiny
 from zoo.adversarial.gan import GAN
 
 
@@ -68,3 +68,6 @@ def recipe(
     model = WGANGP(generator, critic, data.element, n_critic, weight)
     optimizer = keras.optimizers.Adam(learning_rate, beta_1, beta_2)
     yield Stage(model, data, optimizer, batch_size, epochs)
+
+
+TINY = (Tiny({"latent_dim": 4, "hidden": 16, "width": 8, "n_critic": 2, "batch_size": 16}),)

@@ -22,7 +22,7 @@ from tfgen.layers.dropout import Dropout
 from tfgen.networks import conditional, conv
 from tfgen.networks.initial import narrow
 from tfgen.objectives.losses import class_loss
-from tfgen.runs.recipes import Stage
+from tfgen.runs.recipes import Stage, Tiny
 from zoo.conditional.cgan import DeepCGAN
 
 
@@ -115,3 +115,6 @@ def recipe(
         classes,
     )
     yield Stage(model, data, keras.optimizers.Adam(learning_rate, beta_1), batch_size, epochs)
+
+
+TINY = (Tiny({"latent_dim": 4, "generator_width": 16, "discriminator_width": 8, "batch_size": 16}),)

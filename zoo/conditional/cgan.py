@@ -23,7 +23,7 @@ from tfgen.networks.conditional import one_hot
 from tfgen.networks.initial import uniform
 from tfgen.networks.ranges import squashed, to_unit
 from tfgen.objectives import losses
-from tfgen.runs.recipes import Stage
+from tfgen.runs.recipes import Stage, Tiny
 from zoo.adversarial.gan import GAN
 
 
@@ -167,3 +167,9 @@ def recipe(
         )
         model, optimizer = DeepCGAN, keras.optimizers.Adam(adam_rate, beta_1)
     yield Stage(model(*players, element, classes), data, optimizer, batch_size, epochs)
+
+
+TINY = (
+    Tiny({"latent_dim": 4, "generator_width": 16, "discriminator_width": 8, "batch_size": 16}),
+    Tiny({"network": "conv", "latent_dim": 4, "width": 8, "batch_size": 16}),
+)

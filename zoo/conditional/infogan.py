@@ -28,7 +28,7 @@ from tfgen.errors import InputError
 from tfgen.latents.traversal import Code, steps
 from tfgen.networks import conv, neutral
 from tfgen.networks.initial import narrow
-from tfgen.runs.recipes import Stage
+from tfgen.runs.recipes import Stage, Tiny
 from zoo.adversarial.gan import GAN
 
 tfd = tfp.distributions
@@ -192,3 +192,6 @@ def recipe(
         "generator": keras.optimizers.Adam(generator_rate, beta_1),
     }
     yield Stage(model, data, optimizers, batch_size, epochs)
+
+
+TINY = (Tiny({"latent_dim": 4, "hidden": 16, "width": 8, "batch_size": 16}),)

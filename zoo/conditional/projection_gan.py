@@ -19,7 +19,7 @@ from tfgen.layers.conditional_norm import ConditionalBatchNorm
 from tfgen.networks import conv
 from tfgen.networks.conditional import one_hot
 from tfgen.objectives.losses import hinge
-from tfgen.runs.recipes import Stage
+from tfgen.runs.recipes import Stage, Tiny
 from zoo.conditional.cgan import CGAN
 
 
@@ -102,3 +102,6 @@ def recipe(
     )
     optimizer = keras.optimizers.Adam(learning_rate, beta_1, beta_2)
     yield Stage(model, data, optimizer, batch_size, epochs)
+
+
+TINY = (Tiny({"latent_dim": 4, "width": 8, "n_critic": 2, "batch_size": 16}),)

@@ -21,7 +21,7 @@ from tfgen.networks.patch import fitting, patch
 from tfgen.networks.resnet import MULTIPLE, translator
 from tfgen.objectives.image_pool import ImagePool
 from tfgen.objectives.losses import least_squares
-from tfgen.runs.recipes import Stage
+from tfgen.runs.recipes import Stage, Tiny
 from tfgen.runs.schedules import ConstantThenLinear
 
 
@@ -156,3 +156,8 @@ def recipe(
     steps = epochs * data.steps_per_epoch(batch_size)
     rate = ConstantThenLinear(learning_rate, steps)
     yield Stage(model, data, keras.optimizers.Adam(rate, beta_1), batch_size, epochs)
+
+
+TINY = (
+    Tiny({"blocks": 1, "width": 8, "pool": 16, "batch_size": 16, "epochs": 1}, data="digit_pairs"),
+)

@@ -21,7 +21,7 @@ from tfgen.networks.initial import narrow
 from tfgen.networks.patch import fitting, patch
 from tfgen.networks.unet import depth, unet
 from tfgen.objectives import losses
-from tfgen.runs.recipes import Stage
+from tfgen.runs.recipes import Stage, Tiny
 
 
 class Pix2Pix(GenerativeModel):
@@ -122,3 +122,6 @@ def recipe(
         generator(channels, levels, width), judge, channels, 2**levels, direction, weight
     )
     yield Stage(model, data, keras.optimizers.Adam(learning_rate, beta_1), batch_size, epochs)
+
+
+TINY = (Tiny({"width": 8, "batch_size": 16}, data="digit_pairs"),)

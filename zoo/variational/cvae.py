@@ -28,7 +28,7 @@ from tfgen.latents.traversal import Code, steps
 from tfgen.model import GenerativeModel, minimize
 from tfgen.networks.mlp import mlp
 from tfgen.objectives.distributions import bernoulli, diagonal
-from tfgen.runs.recipes import Stage
+from tfgen.runs.recipes import Stage, Tiny
 
 
 class CVAE(GenerativeModel):
@@ -246,3 +246,9 @@ def recipe(
     yield Stage(
         model, data, keras.optimizers.Adam(rate), batch_size, epochs, steps_per_execution=10
     )
+
+
+TINY = (
+    Tiny({"latent_dim": 4, "hidden": 16, "batch_size": 16}),
+    Tiny({"attributes": "stroke", "latent_dim": 4, "hidden": 16, "batch_size": 16}),
+)

@@ -20,7 +20,7 @@ from tfgen.model import GenerativeModel, minimize
 from tfgen.networks import conv, neutral
 from tfgen.networks.mlp import mlp
 from tfgen.objectives.distributions import bernoulli, diagonal, standard
-from tfgen.runs.recipes import Stage
+from tfgen.runs.recipes import Stage, Tiny
 
 
 class VAE(GenerativeModel):
@@ -191,3 +191,11 @@ def recipe(
     rate = keras.optimizers.schedules.CosineDecay(learning_rate, steps)
     vae = model(encoder, decoder, data.element)
     yield Stage(vae, data, keras.optimizers.Adam(rate), batch_size, epochs, steps_per_execution=10)
+
+
+TINY = (
+    Tiny({"latent_dim": 4, "hidden": 16, "batch_size": 16}),
+    Tiny({"pixels": "gaussian", "latent_dim": 4, "hidden": 16, "batch_size": 16}),
+    Tiny({"network": "conv", "latent_dim": 4, "width": 8, "batch_size": 16}),
+    Tiny({"network": "neutral", "latent_dim": 4, "hidden": 16, "width": 8, "batch_size": 16}),
+)
