@@ -4,6 +4,7 @@ from setuptools import find_packages, setup
 
 ONNX = ["tf2onnx==1.17.0", "onnx>=1.23,<2", "onnxruntime>=1.31,<2"]
 SERVING = ["tensorflow-serving-api>=2.19,<3"]
+HUB = ["huggingface_hub>=0.30"]
 SERVE = ["tornado>=6.5,<7", "orjson>=3.10,<4"]
 
 setup(
@@ -45,6 +46,7 @@ setup(
         "onnx": ONNX,
         "serving": SERVING,
         "serve": SERVE,
+        "hub": HUB,
         "test": [
             "pytest>=8",
             "pytest-xdist>=3.6",
@@ -55,6 +57,7 @@ setup(
             *ONNX,
             *SERVING,
             *SERVE,
+            *HUB,
         ],
         "lint": ["ruff>=0.9"],
     },

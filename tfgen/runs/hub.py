@@ -1,5 +1,6 @@
 """Packed models on the Hugging Face Hub, through its own library."""
 
+import os
 import pathlib
 
 from tfgen.errors import InputError
@@ -8,11 +9,12 @@ from tfgen.runs import packing
 FILES = (packing.CONFIG, packing.WEIGHTS, "README.md", "samples.png")
 
 
-def fetch(name):
+def fetch(name, cache=None):
     """The folder of a packed model from the hub, in the hub's cache.
 
     Args:
         name: OWNER/NAME, or OWNER/NAME@REVISION.
+        cache: a folder; None for that of the hub's library.
 
     Raises:
         InputError: the library is missing, or the model cannot be had.
@@ -20,7 +22,11 @@ def fetch(name):
     hub, (repository, _, revision) = _library(), name.partition("@")
     try:
         folder = hub.snapshot_download(
-            repository, revision=revision or None, allow_patterns=list(FILES)
+            repository,
+            revision=revision or None,
+            cache_dir=cache,
+            allow_patterns=list(FILES),
+            endpoint=_endpoint(),
         )
     except Exception as error:  # of many classes: the network, a name, an account
         raise InputError(f"hf:{name} cannot be had: {_first_line(error)}") from error
@@ -43,7 +49,7 @@ def push(folder, name, private=False):
     packing.read_weights(folder, packing.read_config(folder))
     hub = _library()
     try:
-        api = hub.HfApi()
+        api = hub.HfApi(endpoint=_endpoint())
         api.create_repo(name, private=private, exist_ok=True)
         api.upload_folder(
             repo_id=name,
@@ -53,7 +59,7 @@ def push(folder, name, private=False):
         )
     except Exception as error:
         raise InputError(f"hf:{name} cannot be written: {_first_line(error)}") from error
-    return f"{hub.constants.ENDPOINT}/{name}"
+    return f"{api.endpoint}/{name}"
 
 
 def _library():
@@ -64,6 +70,11 @@ def _library():
             "hf: models come through the package huggingface_hub: pip install huggingface_hub"
         ) from None
     return huggingface_hub
+
+
+def _endpoint():
+    """The address of another hub, where HF_ENDPOINT names one, else None."""
+    return os.environ.get("HF_ENDPOINT")
 
 
 def _first_line(error):
