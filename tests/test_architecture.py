@@ -140,3 +140,12 @@ def test_the_front_door_imports_tensorflow_only_where_it_is_needed():
             assert not {n.split(".")[0] for n in names if n} & heavy, f"{module} imports {names}"
         quick += imports(module, lazy=False) - set(quick)
     assert "zoo" in quick
+
+
+def test_public_names_are_documented():
+    import tfgen
+
+    assert len(tfgen.__all__) == len(set(tfgen.__all__)) > 10
+    for name in tfgen.__all__:
+        text = getattr(tfgen, name).__doc__
+        assert text and len(text) > 30, f"tfgen.{name} has no docstring"

@@ -200,6 +200,13 @@ def test_class_buttons_choose_the_class(page, model):
     assert page.run("return document.querySelectorAll('#classes input').length") == CLASSES + 1
 
 
+@pytest.mark.parametrize("width", [390, 500, 600, 1024, 1280])
+def test_sliders_are_wide_enough_to_be_moved(chromium, address, width):
+    page = Page(chromium).open(address, width)
+    script = "return [...document.querySelectorAll('#sliders input')].map((s) => s.offsetWidth)"
+    assert min(page.run(script)) >= 100
+
+
 def test_sliders_and_the_map_move_the_latents(page, model):
     start = page.pixels("#picture")
     latents = model.latents(tf.constant([0])).numpy()
