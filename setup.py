@@ -8,12 +8,13 @@ HUB = ["huggingface_hub>=0.30"]
 SERVE = ["tornado>=6.5,<7", "orjson>=3.10,<4"]
 
 setup(
-    name="tfgen",
+    name="tfgen-zoo",  # tfgen is the name of another project on PyPI
     version="0.2.0",
     description="Generative models for TensorFlow and Keras 3: trained, measured, delivered",
     long_description=Path("README.md").read_text(encoding="utf-8"),
     long_description_content_type="text/markdown",
     license="Apache-2.0",
+    py_modules=["tfgen_zoo"],
     packages=find_packages(include=["tfgen*", "zoo*", "export*"]),
     package_data={
         "zoo": ["*/*.md", "exhibits/*/*"],
@@ -61,5 +62,5 @@ setup(
         ],
         "lint": ["ruff>=0.9"],
     },
-    entry_points={"console_scripts": ["tfgen = tfgen.cli:main"]},
+    entry_points={"console_scripts": ["tfgen = tfgen_zoo:main"]},
 )

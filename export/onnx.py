@@ -55,7 +55,7 @@ def require():
     try:
         onnx, tf2onnx, _ = map(importlib.import_module, ("onnx", "tf2onnx", "onnxruntime"))
     except ImportError as error:
-        raise DeliveryError(f'onnx: {error}; pip install "tfgen[onnx]"') from error
+        raise DeliveryError(f'onnx: {error}; pip install -e ".[onnx]" in the clone') from error
     return onnx, tf2onnx
 
 

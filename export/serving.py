@@ -175,7 +175,8 @@ def protos(*names):
     try:
         return [importlib.import_module(f"tensorflow_serving.apis.{name}") for name in names]
     except ImportError as error:
-        raise DeliveryError(f'serving: {error}; pip install "tfgen[serving]"') from error
+        told = f'serving: {error}; pip install -e ".[serving]" in the clone'
+        raise DeliveryError(told) from error
 
 
 def _inputs(endpoint, plain, real, rows):

@@ -166,7 +166,7 @@ def test_a_missing_package_is_told(package, generator, tmp_path, monkeypatch):
         return load(name, *rest)
 
     monkeypatch.setattr(importlib, "import_module", without)
-    with pytest.raises(DeliveryError, match=rf"{package}'; pip install \"tfgen\[onnx\]\""):
+    with pytest.raises(DeliveryError, match=rf"{package}'; pip install -e \"\.\[onnx\]\""):
         export.deliver(generator, None, tmp_path / "out", formats=["onnx"])
     assert not files(tmp_path)
 

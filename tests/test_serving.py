@@ -38,7 +38,7 @@ from tfgen import random
 from tfgen.endpoint import SEEDS, Element, Endpoint, labels
 from tfgen.errors import InputError
 
-pytest.importorskip("tensorflow_serving", reason="needs the extra: pip install tfgen[serving]")
+pytest.importorskip("tensorflow_serving", reason="needs the extra: pip install -e .[serving]")
 
 ROOT = pathlib.Path(__file__).parents[1]
 IMAGES = Element("images", (8, 8, 1), low=-1.0, high=1.0)

@@ -1,5 +1,5 @@
 """`python -m tfgen` is `tfgen`."""
 
-from tfgen.cli import main
+from tfgen_zoo import main
 
 main()
