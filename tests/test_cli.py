@@ -1,6 +1,7 @@
 """The front door: what it answers, what it writes, and how it says no."""
 
 import json
+import os
 import pathlib
 import subprocess
 import sys
@@ -13,6 +14,7 @@ from PIL import Image
 import zoo
 from tfgen import cli
 from tfgen.data import names
+from tfgen.runs import training
 
 ROOT = pathlib.Path(__file__).parents[1]
 TINY = ("hidden=16", "latent_dim=2", "--epochs", "1")
@@ -90,6 +92,51 @@ def test_the_module_is_the_command():
     )
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr == "tfgen: there is no model 'vea': did you mean vae?\n"
+
+
+@pytest.mark.parametrize("name", ["tfgen", "zoo", "export"])
+def test_a_strangers_package_of_the_same_name_is_told(name, tmp_path):
+    (tmp_path / name).mkdir()
+    (tmp_path / name / "__init__.py").write_text("raise SystemExit('a stranger ran')\n")
+    done = subprocess.run(
+        [sys.executable, "-c", "import tfgen_zoo; tfgen_zoo.main()", "list"],
+        cwd=tmp_path,
+        env=os.environ | {"PYTHONPATH": f"{tmp_path}{os.pathsep}{ROOT}"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    told = f"tfgen: the package '{name}' is found at {tmp_path / name}, which belongs to another"
+    assert done.returncode == 1 and done.stderr.startswith(told) and done.stderr.count("\n") == 1
+
+
+STREAMS = {
+    "no stdout": ("list >&-", {}),
+    "no streams": ("list <&- >&- 2>&-", {}),
+    "ASCII": ("list", {"PYTHONIOENCODING": "ascii"}),
+    "ASCII, an error": ("train ± 2>&1", {"PYTHONIOENCODING": "ascii"}),
+    "a full disk": ("list > /dev/full", {}),
+}
+
+
+@pytest.mark.parametrize("case", STREAMS)
+def test_streams_as_they_are(case):
+    arguments, environment = STREAMS[case]
+    done = subprocess.run(
+        ["sh", "-c", f'"{sys.executable}" -m tfgen {arguments}'],
+        cwd=ROOT,
+        env=os.environ | environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    told = {
+        "ASCII, an error": (2, "tfgen: there is no model '+-': there are "),
+        "a full disk": (2, "tfgen: the output cannot be written: No space left on device\n"),
+    }
+    code, text = told.get(case, (0, ""))
+    assert done.returncode == code and (done.stdout + done.stderr).startswith(text), done
+    assert "Traceback" not in done.stderr and done.stderr.count("\n") == (case == "a full disk")
 
 
 def test_list_names_every_model_with_its_year(tfgen):
@@ -198,6 +245,66 @@ def test_samples_as_pictures(tfgen, trained, tmp_path):
     assert len({picture.tobytes() for picture in pictures}) == 5
 
 
+def test_what_exists_is_not_written_over_without_being_told_to(tfgen, trained, tmp_path):
+    commands = [
+        ["sample", trained, "--count", "4"],
+        ["traverse", trained, "--code", "0", "--rows", "2"],
+        ["interpolate", trained, "--from", "0", "--to", "1"],
+        ["manifold", trained, "--count", "2"],
+        ["invert", trained, "--count", "1", "--restarts", "1", "--steps", "2"],
+        ["edit", trained, "--to", "1"],
+        ["arithmetic", trained, "--plus", "0"],
+        ["data", "show", "digits"],
+    ]
+    for command in commands:
+        out = tmp_path / "own.png"
+        out.write_text("mine")
+        answer = tfgen(*command, "--out", out)
+        assert answer.code == 2 and answer.out == ""
+        told = f"tfgen: {out} exists already: give another place, or --overwrite\n"
+        assert answer.err == told and out.read_text() == "mine"
+        assert tfgen(*command, "--out", out, "--overwrite").code == 0
+        assert Image.open(out).width > 8
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    for name in ("00003.png", "letter.txt"):
+        (folder / name).write_text("mine")
+    answer = tfgen(*commands[0], "--out", folder)
+    assert answer.code == 2 and "00003.png exists already" in answer.err
+    assert tfgen(*commands[0], "--out", folder, "--overwrite").code == 0
+    assert len(list(folder.iterdir())) == 5 and (folder / "letter.txt").read_text() == "mine"
+    assert Image.open(folder / "00003.png").size == (8, 8)
+
+
+@pytest.mark.parametrize(
+    ("out", "told"),
+    [
+        ("folder.png", "folder.png is a folder: give the name of a file"),
+        ("letter.txt/x.png", "letter.txt is a file, where a folder is wanted"),
+        ("letter.txt/deep/x.png", "letter.txt is a file, where a folder is wanted"),
+        (f"{'x' * 300}.png", "File name too long"),
+        ("/proc/x.png", "/proc/"),
+        ("x.gif", "--out x.gif: expected .png, .jpg, .jpeg, .webp"),
+    ],
+)
+def test_where_nothing_can_be_written(out, told, tfgen, trained, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "folder.png").mkdir()
+    (tmp_path / "letter.txt").write_text("dear")
+    answer = tfgen("traverse", trained, "--code", "0", "--out", out)
+    assert answer.code == 2 and answer.out == ""
+    assert answer.err.startswith("tfgen: ") and told in answer.err and answer.err.count("\n") == 1
+    assert sorted(os.listdir(tmp_path)) == ["folder.png", "letter.txt"]
+
+
+def test_pictures_come_in_every_usual_format(tfgen, trained, tmp_path):
+    for suffix, kind in ((".jpg", "JPEG"), (".WEBP", "WEBP"), (".png", "PNG")):
+        for command in (["sample", trained], ["manifold", trained, "--count", "2"]):
+            out = tmp_path / f"{command[0]}{suffix}"
+            assert tfgen(*command, "--out", out).code == 0
+            assert Image.open(out).format == kind
+
+
 def test_a_traversal_is_a_picture_of_ten_columns(tfgen, trained, tmp_path):
     out = tmp_path / "x.png"
     answer = tfgen("traverse", trained, "--code", "1", "--rows", "5", "--out", out)
@@ -263,6 +370,20 @@ def test_export_delivers_once(tfgen, trained):
     answer = tfgen("export", trained)
     assert answer.code == 2 and f"{out} exists already" in answer.err
     assert state() == before
+
+
+def test_quickstart_works_a_second_time(tfgen, tmp_path, monkeypatch):
+    whole = training.train
+
+    def short(recipe, folder, given, setup, **options):
+        return whole(recipe, folder, given | {"epochs": 1, "width": 4}, setup, **options)
+
+    monkeypatch.setattr(training, "train", short)
+    folder = tmp_path / "quick"
+    first, second = (tfgen("quickstart", "--folder", folder) for _ in range(2))
+    assert first.code == 0 and f"verified and delivered: {folder / 'export'}" in first.out
+    assert second.code == 0 and f"delivered already: {folder / 'export'}" in second.out
+    assert (folder / "samples.png").exists() and (folder / "export" / "model.tflite").exists()
 
 
 def test_export_to_onnx(trained, tfgen, tmp_path):

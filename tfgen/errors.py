@@ -1,4 +1,6 @@
-"""The one exception for input that cannot be used."""
+"""The one exception for input that cannot be used, and the one warning for users."""
+
+import warnings
 
 
 class InputError(ValueError):
@@ -16,3 +18,12 @@ def check_choice(name, value, known):
     """
     if value not in known:
         raise InputError(f"{name}={value!r} is not one of {', '.join(known)}")
+
+
+class Note(UserWarning):
+    """What a user should know although the work goes on; the command line prints its text alone."""
+
+
+def note(text):
+    """Warns with a `Note`."""
+    warnings.warn(text, Note, stacklevel=3)

@@ -1,8 +1,13 @@
-"""Silence for C++ code that talks to the user's terminal past Python."""
+"""The streams of a process: silence for C++ code, and text for every terminal."""
 
+import codecs
 import contextlib
+import io
 import os
 import sys
+import unicodedata
+
+PLAIN = {"…": "...", "×": "x", "±": "+-", "–": "-"}
 
 
 @contextlib.contextmanager
@@ -22,3 +27,25 @@ def quiet():
         sys.stderr.flush()
         os.dup2(terminal, 2)
         os.close(terminal)
+
+
+def open_streams():
+    """Makes the standard streams fit to be written to.
+
+    Those that the process was started without lead to nowhere, so that no other file gets their
+    numbers; a sign that a stream cannot encode becomes a plain one that is like it.
+    """
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, mode))  # noqa: SIM115
+    codecs.register_error("plain", _plain)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="plain")
+
+
+def _plain(error):
+    text = error.object[error.start : error.end]
+    like = unicodedata.normalize("NFKD", "".join(PLAIN.get(sign, sign) for sign in text))
+    plain = (s if s.isascii() else "?" for s in like if not unicodedata.combining(s))
+    return "".join(plain), error.end

@@ -6,7 +6,16 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
-from tfgen.cli.shared import console, say, start_tensorflow, write
+from tfgen.cli.shared import (
+    PICTURES,
+    Overwrite,
+    Picture,
+    check_out,
+    console,
+    say,
+    start_tensorflow,
+    write,
+)
 
 app = typer.Typer()
 
@@ -25,11 +34,13 @@ def list_data():
 @app.command("show")
 def show_data(
     name: Annotated[str, typer.Argument(help="A name from tfgen data list, or folder:PATH.")],
-    out: Annotated[pathlib.Path, typer.Option(help="A .png.")] = pathlib.Path("data.png"),
+    out: Picture = pathlib.Path("data.png"),
     count: Annotated[int, typer.Option(help="How many.", min=1)] = 64,
     image_size: Annotated[int | None, typer.Option(help="Pixels.")] = None,
+    overwrite: Overwrite = False,
 ):
     """Draws rows of a data set, evenly spread over it."""
+    check_out(out, overwrite, (*PICTURES, ".npy"), count)
     start_tensorflow()
     from tfgen.data import load
 

@@ -7,7 +7,16 @@ import typer
 from rich.table import Table
 
 import zoo
-from tfgen.cli.shared import Run, console, fail, pair, say, start_tensorflow
+from tfgen.cli.shared import (
+    Overwrite,
+    Run,
+    check_out,
+    console,
+    fail,
+    pair,
+    say,
+    start_tensorflow,
+)
 from tfgen.errors import InputError
 
 app = typer.Typer()
@@ -32,8 +41,11 @@ def evaluate(
     count: Count = 10_000,
     seed: Annotated[int, typer.Option(help="Of the first sample; then the next ones.")] = 0,
     out: Annotated[pathlib.Path | None, typer.Option("--json", help="A file for it.")] = None,
+    overwrite: Overwrite = False,
 ):
     """Measures samples against real images that the run has not seen."""
+    if out:
+        check_out(out, overwrite)
     start_tensorflow()
     from tfgen import files
     from tfgen import metrics as library

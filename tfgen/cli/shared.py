@@ -1,19 +1,30 @@
 """What commands share: words to the user, pictures to files, arguments from text."""
 
+import contextlib
+import errno
 import pathlib
+import signal
 import sys
+import warnings
 from typing import Annotated
 
 import typer
 from rich.console import Console
 
-from tfgen.errors import InputError
+from tfgen import quiet
+from tfgen.errors import InputError, Note
 
+quiet.open_streams()  # before they are asked for their width
 # A pipe or a file has no width: rich would cut the tables there at 80 columns.
 console = Console(width=None if sys.stdout.isatty() else 200)
 errors = Console(stderr=True)
 
 Run = Annotated[pathlib.Path, typer.Argument(help="A run's folder, as made by train.")]
+PICTURES = (".png", ".jpg", ".jpeg", ".webp")
+Picture = Annotated[pathlib.Path, typer.Option(help="A picture: .png, .jpg or .webp.")]
+Overwrite = Annotated[
+    bool, typer.Option("--overwrite", help="Replace what is there; else it is an error.")
+]
 
 
 def say(text):
@@ -26,32 +37,120 @@ def fail(text, code):
     sys.exit(code)
 
 
+@contextlib.contextmanager
+def notes():
+    """Prints each `Note` as a sentence; what libraries warn of is for their programmers."""
+
+    def show(message, *others, **options):
+        text = f"tfgen: note: {message}"
+        errors.print(text, markup=False, highlight=False, emoji=False, soft_wrap=True)
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        warnings.simplefilter("always", Note)
+        warnings.showwarning = show
+        yield
+
+
+@contextlib.contextmanager
+def stopped_by_signals():
+    """Ends a command by an exception, and the process with 128 and the number of the signal."""
+    received, before = [], {}
+
+    def stop(number, frame):
+        received.append(number)
+        # An exception within a destructor is lost; what has not ended by then is asked again.
+        signal.alarm(5)
+        raise KeyboardInterrupt
+
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGALRM):
+        if signal.getsignal(number) != signal.SIG_IGN:  # as nohup wants it
+            before[number] = signal.signal(number, stop)
+    try:
+        yield
+    except (SystemExit, KeyboardInterrupt) as end:
+        if received and (isinstance(end, KeyboardInterrupt) or end.code == 130):
+            sys.exit(128 + received[0])
+        raise
+    finally:
+        signal.alarm(0)
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def told(error):
+    """An exception as a sentence."""
+    if isinstance(error, MemoryError):
+        return f"there is not enough memory: {str(error) or 'take fewer rows, or smaller ones'}"
+    if isinstance(error, OSError) and error.filename is not None:
+        in_the_way = error.errno in (errno.EEXIST, errno.ENOTDIR)
+        reason = "a file is where a folder is wanted" if in_the_way else error.strerror
+        return f"{error.filename}: {reason}"
+    if isinstance(error, OSError) and error.errno:
+        return f"the output cannot be written: {error.strerror}"
+    return str(error)
+
+
 def start_tensorflow():
     """Imports TensorFlow, without what it says of devices that are not there."""
-    from tfgen.quiet import quiet
-
-    with quiet():
+    with quiet.quiet():
         import tensorflow as tf
+        from absl import logging
 
         tf.config.list_physical_devices()
+    for logger in (tf.get_logger(), logging.get_absl_logger()):
+        logger.setLevel("ERROR")
+
+
+def check_out(out, overwrite, kinds=None, count=0):
+    """Checks, before the work begins, that `--out` can be written and that nothing there is lost.
+
+    Args:
+        out: a path, of a file; without a suffix, where `count` is given, of a folder.
+        overwrite: whether a file that is there may be replaced.
+        kinds: the suffixes that are known; None for any.
+        count: how many rows a folder would get, a file each; 0 where it has to be a file.
+
+    Raises:
+        InputError: another suffix, a file in the way, or a file that would be lost.
+    """
+    folder = count and not out.suffix
+    if kinds and not folder and out.suffix.lower() not in kinds:
+        others = " or a folder without a suffix" if count else ""
+        raise InputError(f"--out {out}: expected {', '.join(kinds)}{others}")
+    if not folder and out.is_dir():
+        raise InputError(f"{out} is a folder: give the name of a file")
+    above = next(path for path in [out, *out.absolute().parents] if path.exists())
+    if not above.is_dir() and (folder or above != out):
+        raise InputError(f"{out}: {above} is a file, where a folder is wanted")
+    files = [out] if not folder else map(out.joinpath, names(count)) if out.is_dir() else []
+    taken = next((file for file in files if file.is_file()), None)
+    if taken and not overwrite:
+        raise InputError(f"{taken} exists already: give another place, or --overwrite")
 
 
 def write(element, rows, out, reals=None, classes=0):
-    """Rows as a .npy, as one picture (.png), or as a picture each, pixel by pixel, in a folder."""
+    """Rows as a .npy, as one picture, or as a picture each, pixel by pixel, in a folder."""
     from tfgen import figures, files
 
-    if out.suffix == ".npy":
+    if out.suffix.lower() == ".npy":
         import numpy as np
 
         with files.replacing(out) as temporary:
             np.save(temporary, rows)
-    elif out.suffix == ".png":
+    elif out.suffix:
         figures.save(figures.draw(element, rows, reals, classes), out)
     elif len(element.shape) != 3:
         raise InputError(f"--out {out}: points are no pictures; give a .png or a .npy")
     else:
-        for i, row in enumerate(rows):
-            figures.save(figures.picture(row), out / f"{i:05d}.png")
+        with files.making(out) as folder:
+            for name, row in zip(names(len(rows)), rows, strict=True):
+                figures.picture(row).save(folder / name)
+
+
+def names(count):
+    """The files of so many rows in a folder."""
+    return (f"{i:05d}.png" for i in range(count))
 
 
 def write_rows(images, out):

@@ -88,6 +88,9 @@ def quickstart(
     rows, element = opening.samples(model, 64, seed=0)
     write(element, rows, folder / "samples.png")
     say(f"2. what it makes of the seeds 0 to 63: {folder / 'samples.png'}")
+    if (folder / "export").exists():
+        say(f"3. delivered already: {folder / 'export'}")
+        return
     model, data = opening.open_run(folder, zoo.find)
     say("3. delivering it, each endpoint compared with Keras")
     deliver(model, data, "saved_model,lite", folder / "export", folder.resolve().name)

@@ -6,7 +6,20 @@ from typing import Annotated
 import typer
 
 import zoo
-from tfgen.cli.shared import Run, console, errors, say, seeds, start_tensorflow, write, write_rows
+from tfgen.cli.shared import (
+    PICTURES,
+    Overwrite,
+    Picture,
+    Run,
+    check_out,
+    console,
+    errors,
+    say,
+    seeds,
+    start_tensorflow,
+    write,
+    write_rows,
+)
 from tfgen.errors import InputError
 
 app = typer.Typer()
@@ -19,12 +32,12 @@ def sample(
     seed: Annotated[int, typer.Option(help="Of the first; the others count on from it.")] = 0,
     label: Annotated[int | None, typer.Option(help="A class, for models that have them.")] = None,
     out: Annotated[
-        pathlib.Path, typer.Option(help="A .png for a grid, a .npy, or a folder.")
+        pathlib.Path, typer.Option(help="A picture, a .npy, or a folder.")
     ] = pathlib.Path("samples.png"),
+    overwrite: Overwrite = False,
 ):
     """Draws samples: the seeds SEED, SEED + 1, … give one each."""
-    if out.suffix not in (".png", ".npy", ""):
-        raise InputError(f"--out {out}: expected a .png, a .npy or a folder without a suffix")
+    check_out(out, overwrite, (*PICTURES, ".npy"), count)
     start_tensorflow()
     from tfgen import endpoint
     from tfgen.runs import opening
@@ -42,9 +55,11 @@ def traverse(
     code: Annotated[int, typer.Option(help="Which: the model's own codes, then its latents.")],
     rows: Annotated[int, typer.Option(help="How many latents, from as many seeds.", min=1)] = 10,
     seed: Annotated[int, typer.Option(help="Of the first row.")] = 0,
-    out: Annotated[pathlib.Path, typer.Option(help="A .png.")] = pathlib.Path("traversal.png"),
+    out: Picture = pathlib.Path("traversal.png"),
+    overwrite: Overwrite = False,
 ):
     """Draws what one code means: it varies from left to right, and nothing else does."""
+    check_out(out, overwrite, PICTURES)
     start_tensorflow()
     from tfgen import figures
     from tfgen.latents.traversal import traverse
@@ -87,9 +102,11 @@ def interpolate(
     rows: Annotated[int, typer.Option(help="Row k goes from FROM + k to TO + k.", min=1)] = 1,
     columns: Annotated[int, typer.Option(help="Images of a row.", min=2)] = 10,
     label: Annotated[int | None, typer.Option(help="A class, for models that have them.")] = None,
-    out: Annotated[pathlib.Path, typer.Option(help="A .png.")] = pathlib.Path("interpolation.png"),
+    out: Picture = pathlib.Path("interpolation.png"),
+    overwrite: Overwrite = False,
 ):
     """Draws the way from one sample to another, through the latents between their own."""
+    check_out(out, overwrite, PICTURES)
     start_tensorflow()
     from tfgen.latents import interpolation
     from tfgen.runs import opening
@@ -106,9 +123,11 @@ def manifold(
     run: Run,
     count: Annotated[int, typer.Option(help="Images of a side.", min=2)] = 20,
     label: Annotated[int, typer.Option(help="A class, for models that have them.")] = 0,
-    out: Annotated[pathlib.Path, typer.Option(help="A .png.")] = pathlib.Path("manifold.png"),
+    out: Picture = pathlib.Path("manifold.png"),
+    overwrite: Overwrite = False,
 ):
     """Draws the map of two latents: even steps of probability, from left to right and upwards."""
+    check_out(out, overwrite, PICTURES)
     start_tensorflow()
     from tfgen.latents import interpolation
     from tfgen.runs import opening
@@ -129,9 +148,11 @@ def invert(
     restarts: Annotated[int, typer.Option(help="Ways for each image.", min=1)] = 8,
     steps: Annotated[int, typer.Option(help="Of each way.", min=1)] = 500,
     seed: Annotated[int, typer.Option(help="Of the latents to start from.")] = 0,
-    out: Annotated[pathlib.Path, typer.Option(help="A .png.")] = pathlib.Path("inversion.png"),
+    out: Picture = pathlib.Path("inversion.png"),
+    overwrite: Overwrite = False,
 ):
     """Finds the samples nearest to given images: above the images, below what was found."""
+    check_out(out, overwrite, PICTURES)
     start_tensorflow()
     import numpy as np
 
@@ -167,9 +188,11 @@ def edit(
     ] = None,
     rows: Annotated[int, typer.Option(help="How many test images.", min=1)] = 8,
     strength: Annotated[float, typer.Option(help="The largest; 1 is the classes' distance.")] = 1.5,
-    out: Annotated[pathlib.Path, typer.Option(help="A .png.")] = pathlib.Path("edit.png"),
+    out: Picture = pathlib.Path("edit.png"),
+    overwrite: Overwrite = False,
 ):
     """Moves images towards a class: each, its reconstruction, and with growing strength."""
+    check_out(out, overwrite, PICTURES)
     start_tensorflow()
     import numpy as np
 
@@ -207,11 +230,13 @@ def arithmetic(
     plus: Annotated[list[str], typer.Option(help="Seeds of a group to add: 0,1,2.")],
     minus: Annotated[list[str] | None, typer.Option(help="Seeds of one to subtract.")] = None,
     label: Annotated[int, typer.Option(help="A class, for models that have them.")] = 0,
-    out: Annotated[pathlib.Path, typer.Option(help="A .png.")] = pathlib.Path("arithmetic.png"),
+    out: Picture = pathlib.Path("arithmetic.png"),
+    overwrite: Overwrite = False,
 ):
     """Adds and subtracts the means of groups: a row a group, its mean last; below, the result."""
     added = [seeds("plus", text) for text in plus]
     taken = [seeds("minus", text) for text in minus or []]
+    check_out(out, overwrite, PICTURES)
     start_tensorflow()
     import numpy as np
 
