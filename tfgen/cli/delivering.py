@@ -29,12 +29,11 @@ def export(
     """Writes the model for servers, devices and browsers, and checks each against Keras."""
     rows = None if batch == "free" else positive("batch", batch, "free")
     start_tensorflow()
-    from tfgen.runs import opening
 
-    model, data = opening.open_run(run, zoo.find)
+    model, data = zoo.open_model(run)
     chosen = endpoints.split(",") if endpoints else None
     options = {"quantize": quantize, "endpoints": chosen, "batch": rows, "compare": True}
-    deliver(model, data, to, out or run / "export", run.resolve().name, **options)
+    deliver(model, data, to, out or run / "export", folder.resolve().name, **options)
 
 
 @app.command()

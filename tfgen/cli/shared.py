@@ -19,7 +19,9 @@ quiet.open_streams()  # before they are asked for their width
 console = Console(width=None if sys.stdout.isatty() else 200)
 errors = Console(stderr=True)
 
-Run = Annotated[pathlib.Path, typer.Argument(help="A run's folder, as made by train.")]
+Run = Annotated[
+    pathlib.Path, typer.Argument(help="A run or packed model: a folder, zoo:NAME or hf:OWNER/NAME.")
+]
 PICTURES = (".png", ".jpg", ".jpeg", ".webp")
 Picture = Annotated[pathlib.Path, typer.Option(help="A picture: .png, .jpg or .webp.")]
 Overwrite = Annotated[

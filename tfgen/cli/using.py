@@ -42,7 +42,7 @@ def sample(
     from tfgen import endpoint
     from tfgen.runs import opening
 
-    model, data = opening.open_run(run, zoo.find)
+    model, data = zoo.open_model(run)
     rows, element = opening.samples(model, count, seed, label)
     classes = endpoint.classes(model.endpoints["sample"]) if label is None else 0
     write(element, rows, out, opening.background(data), classes)
@@ -63,9 +63,8 @@ def traverse(
     start_tensorflow()
     from tfgen import figures
     from tfgen.latents.traversal import traverse
-    from tfgen.runs import opening
 
-    model, _ = opening.open_run(run, zoo.find)
+    model, _ = zoo.open_model(run)
     chosen, images = traverse(model, code, rows, seed)
     figures.save(figures.table(images), out)
     first, last = chosen.values[0].round(2).tolist(), chosen.values[-1].round(2).tolist()
@@ -83,9 +82,8 @@ def translate(
     """Translates image files of any size, each under its own name."""
     start_tensorflow()
     from tfgen.latents.translation import translate
-    from tfgen.runs import opening
 
-    model, _ = opening.open_run(run, zoo.find)
+    model, _ = zoo.open_model(run)
     done = translate(model, source, direction, out, seed, console)
     for file, reason in done.broken.items():
         errors.print(f"skipped {file}: {reason}", markup=False, highlight=False, soft_wrap=True)
@@ -109,11 +107,10 @@ def interpolate(
     check_out(out, overwrite, PICTURES)
     start_tensorflow()
     from tfgen.latents import interpolation
-    from tfgen.runs import opening
 
     if path not in interpolation.PATHS:
         raise InputError(f"--path {path}: expected {' or '.join(interpolation.PATHS)}")
-    model, _ = opening.open_run(run, zoo.find)
+    model, _ = zoo.open_model(run)
     write_rows(interpolation.interpolations(model, first, last, rows, columns, path, label), out)
     say(f"{rows} {path} ways, from seed {first} to {last}: {out}")
 
@@ -130,9 +127,8 @@ def manifold(
     check_out(out, overwrite, PICTURES)
     start_tensorflow()
     from tfgen.latents import interpolation
-    from tfgen.runs import opening
 
-    model, _ = opening.open_run(run, zoo.find)
+    model, _ = zoo.open_model(run)
     write_rows(interpolation.manifold(model, count, label), out)
     say(f"{count} x {count} latents: {out}")
 
@@ -157,9 +153,8 @@ def invert(
     import numpy as np
 
     from tfgen.latents import decoding, inversion
-    from tfgen.runs import opening
 
-    model, data = opening.open_run(run, zoo.find)
+    model, data = zoo.open_model(run)
     rows = decoding.read(images, data.element) if images else data.rows("test", count)
     labels = None if label is None else np.full(len(rows), label)
     found = inversion.invert(model, rows, labels, restarts, steps, seed=seed)
@@ -197,9 +192,8 @@ def edit(
     import numpy as np
 
     from tfgen.latents import decoding, editing
-    from tfgen.runs import opening
 
-    model, data = opening.open_run(run, zoo.find)
+    model, data = zoo.open_model(run)
     known = len(data.classes)
     for option, value in (("from", first), ("to", last)):
         if value is not None and not 0 <= value < known:
@@ -241,9 +235,8 @@ def arithmetic(
     import numpy as np
 
     from tfgen.latents import decoding, editing
-    from tfgen.runs import opening
 
-    model, _ = opening.open_run(run, zoo.find)
+    model, _ = zoo.open_model(run)
     groups = [decoding.latents(model, seeds) for seeds in added + taken]
     result = editing.arithmetic(groups[: len(added)], groups[len(added) :])
     width = max(map(len, groups))
