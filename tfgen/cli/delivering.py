@@ -7,6 +7,7 @@ import typer
 
 import zoo
 from tfgen.cli.shared import Run, deliver, fail, positive, say, start_tensorflow
+from tfgen.errors import InputError
 
 app = typer.Typer()
 
@@ -28,9 +29,11 @@ def export(
 ):
     """Writes the model for servers, devices and browsers, and checks each against Keras."""
     rows = None if batch == "free" else positive("batch", batch, "free")
+    folder = zoo.folder_of(run)
+    if out is None and folder != run:
+        raise InputError(f"--out: say where {run} is to be delivered")
     start_tensorflow()
-
-    model, data = zoo.open_model(run)
+    model, data = zoo.open_model(folder)
     chosen = endpoints.split(",") if endpoints else None
     options = {"quantize": quantize, "endpoints": chosen, "batch": rows, "compare": True}
     deliver(model, data, to, out or run / "export", folder.resolve().name, **options)
