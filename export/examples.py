@@ -1,12 +1,14 @@
 """Inputs that an endpoint may meet."""
 
 import math
+import warnings
 
 import numpy as np
 import tensorflow as tf
 
 from tfgen import random
 from tfgen.endpoint import SEEDS
+from tfgen.errors import InputError
 
 ROWS = 128  # of real data, at most
 FREE = 32  # at least, where an element's size is free
@@ -18,7 +20,8 @@ def real_rows(endpoints, data):
 
     Args:
         endpoints: `{name: Endpoint}`.
-        data: a `tfgen.Data`, an array of images, or None for none.
+        data: a `tfgen.Data`, an array of images, or None for none. Where its rows cannot be had,
+            a warning says so.
     """
     if data is None:
         return {}
@@ -26,7 +29,15 @@ def real_rows(endpoints, data):
         return {"images": data}
     inputs = [element for endpoint in endpoints.values() for element in endpoint.inputs]
     wanted = {e.column or e.name for e in inputs if e.name != "labels"}
-    return {column: data.rows("test", ROWS, column) for column in data.columns if column in wanted}
+    columns = [column for column in data.columns if column in wanted]
+    try:
+        return {column: data.rows("test", ROWS, column) for column in columns}
+    except InputError as error:
+        warnings.warn(
+            f"noise takes the place of real rows, which cannot be had: {str(error).splitlines()[0]}",
+            stacklevel=2,
+        )
+        return {}
 
 
 def examples(endpoint, rows, count):

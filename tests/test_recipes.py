@@ -9,6 +9,7 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
+import export
 import tfgen
 import zoo
 from tfgen.errors import InputError
@@ -164,6 +165,8 @@ def test_a_run_is_opened_without_its_data(folder, tmp_path):
     assert images.shape == (6, 8, 8, 1)
     with pytest.raises(InputError, match="There is no folder"):
         data.rows("test")
+    with pytest.warns(UserWarning, match="noise takes the place of real rows.*There is no folder"):
+        export.deliver(model, data, tmp_path / "out", ["saved_model"])
     shutil.move(tmp_path / "elsewhere", folder)
     assert data.rows("test").shape == (4, 8, 8, 1)
 
