@@ -33,9 +33,9 @@ def real_rows(endpoints, data):
     try:
         return {column: data.rows("test", ROWS, column) for column in columns}
     except InputError as error:
+        reason = str(error).splitlines()[0]
         warnings.warn(
-            f"noise takes the place of real rows, which cannot be had: {str(error).splitlines()[0]}",
-            stacklevel=2,
+            f"noise takes the place of real rows, which cannot be had: {reason}", stacklevel=2
         )
         return {}
 
