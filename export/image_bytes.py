@@ -36,8 +36,10 @@ def encode(images):
     return tf.io.encode_png(to_levels(images))
 
 
-def decode(files, shape):
-    """Images float32 `[N, *shape]` in [-1, 1] of files, strings `[N]`; None is a free size.
+def decode(files, shape, multiple=1):
+    """Images float32 `[N, *shape]` in [-1, 1] of files, strings `[N]`.
+
+    A size of None is free, and is a multiple of `multiple`.
 
     Raises:
         tf.errors.InvalidArgumentError: a file is no picture, or of another size.
@@ -45,7 +47,10 @@ def decode(files, shape):
 
     def one(file):
         image = tf.io.decode_image(file, channels=shape[2], expand_animations=False)
-        return tf.ensure_shape(image, shape)  # whose error tells both shapes
+        message = f"height and width of a picture must be multiples of {multiple}"
+        fits = tf.debugging.assert_equal(tf.shape(image)[:2] % multiple, 0, message)
+        with tf.control_dependencies([fits]):
+            return tf.ensure_shape(image, shape)  # whose error tells both shapes
 
     levels = tf.map_fn(one, files, fn_output_signature=tf.TensorSpec(shape, tf.uint8))
     return from_levels(levels)
@@ -54,7 +59,7 @@ def decode(files, shape):
 def _with_files(endpoint):
     def answer(*tensors):
         opened = [
-            decode(tensor, element.shape) if is_picture(element) else tensor
+            decode(tensor, element.shape, element.multiple) if is_picture(element) else tensor
             for element, tensor in zip(endpoint.inputs, tensors, strict=True)
         ]
         values = endpoint.function(*opened)

@@ -31,7 +31,7 @@ from PIL import Image
 from rich.console import Console
 
 import export
-from export import image_bytes, server, serving, verify
+from export import image_bytes, saved_model, server, serving, verify
 from export.client import Client, ServingError
 from export.errors import DeliveryError, reason
 from tfgen import random
@@ -621,6 +621,25 @@ def test_sizes_of_pictures_are_read_before_they_are_decoded(running):
         assert code == 400 and "images_bytes[1] is" in answer["error"]
         assert words in answer["error"]
     assert running.peak() < before + 100
+
+
+def test_pictures_of_free_size_have_a_bound(tmp_path):
+    pytest.importorskip("orjson", reason="needs the extra serve")
+    from export.runtime import MOST_NUMBERS, Refused, Runtime
+
+    pictures = Element("images", (None, None, 3), low=-1.0, high=1.0, multiple=4)
+    endpoint = Endpoint(lambda images: -images, (pictures,), (pictures,))
+    saved_model.write({"invert": endpoint}, tmp_path / "model")
+    runtime = Runtime(tmp_path / "model")
+    assert runtime.most_numbers == MOST_NUMBERS
+    (answer,) = runtime.run("invert_bytes", {"images_bytes": [png(8, 12)]}).values()
+    assert Image.open(io.BytesIO(answer[0])).size == (12, 8)
+    with pytest.raises(Refused, match="multiples of 4") as refused:
+        runtime.run("invert_bytes", {"images_bytes": [png(8, 9)]})
+    assert refused.value.status == 400
+    with pytest.raises(Refused, match="1,200,000,000 numbers, but one request may") as refused:
+        runtime.run("invert_bytes", {"images_bytes": [png(20_000, 20_000)]})
+    assert refused.value.status == 413
 
 
 class Slow:
