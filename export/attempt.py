@@ -14,9 +14,9 @@ AGAIN = 0.5  # seconds between two tries to end what does not end
 def attempt(home, prefix):
     """A new folder in `home` for the time of the block.
 
-    Ctrl-C, SIGTERM and SIGHUP end the block by an exception. Where TensorFlow's C++ calls Python,
-    that exception is lost, so it is raised again until the block has ended; then the folder is
-    removed, which signals do not disturb.
+    Ctrl-C, SIGTERM and SIGHUP end the block by a `KeyboardInterrupt`. Where TensorFlow's C++ calls
+    Python, that exception is lost, so it is raised again until the block has ended; then the folder
+    is removed, which signals do not disturb.
 
     Raises:
         KeyboardInterrupt: after Ctrl-C.
@@ -24,15 +24,11 @@ def attempt(home, prefix):
     """
     asked, working = [], True
 
-    def ending():
-        first = asked[0]
-        return KeyboardInterrupt() if first == signal.SIGINT else SystemExit(128 + first)
-
     def stop(number, frame):
         asked.append(number)
         if working:
             signal.setitimer(signal.ITIMER_REAL, AGAIN)  # gives SIGALRM
-            raise ending()
+            raise KeyboardInterrupt
 
     handlers = {}
     if threading.current_thread() is threading.main_thread():  # no other may set them
@@ -49,4 +45,4 @@ def attempt(home, prefix):
         for number, handler in handlers.items():
             signal.signal(number, handler)
         if asked:
-            raise ending()
+            raise KeyboardInterrupt if asked[0] == signal.SIGINT else SystemExit(128 + asked[0])
