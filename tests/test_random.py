@@ -6,6 +6,8 @@ import tensorflow as tf
 from scipy import stats
 
 from tfgen import random
+from tfgen.data.augmentation import AUGMENTATION
+from tfgen.errors import InputError
 
 
 def words(*numbers):
@@ -52,3 +54,51 @@ def test_distributions():
     assert abs(np.corrcoef(rows[:-1].ravel(), rows[1:].ravel())[0, 1]) < 0.03
     counts = np.bincount(random.integers(seeds, [101], 10).numpy().ravel(), minlength=10)
     assert len(counts) == 10 and stats.chisquare(counts).pvalue > 0.01
+
+
+@pytest.mark.parametrize(
+    "seeds",
+    [
+        [3, -1, 2**31 - 1],
+        (3, 2**32 - 1, 2**31 - 1),
+        np.array([3, -1, 2**31 - 1]),
+        np.array([3, 2**32 - 1, 2**31 - 1], "uint32"),
+        tf.constant([3, -1, 2**31 - 1], tf.int64),
+    ],
+    ids=["list", "tuple", "int64", "uint32", "tensor"],
+)
+def test_seeds_are_ints_of_every_kind(seeds):
+    expected = random.normal(tf.constant([3, -1, 2**31 - 1]), [5])
+    assert np.array_equal(random.normal(seeds, [5]), expected)
+    assert np.array_equal(random.bits(seeds, 4), random.bits(tf.constant([3, -1, 2**31 - 1]), 4))
+    assert np.array_equal(random.normal(3, [5]), expected[:1])
+
+
+@pytest.mark.parametrize(
+    ("seeds", "told"),
+    [
+        ([0.5], r"float64 \[1\]"),
+        (1.5, "seeds are 1.5"),
+        (["a"], "seeds are str"),
+        ([[1, 2, 3]], r"int64 \[1, 3\]"),
+        (tf.zeros([2]), r"float32 \[2\]"),
+        ([2**70], "seeds are object"),
+    ],
+)
+def test_what_is_no_seed_is_told(seeds, told):
+    with pytest.raises(InputError, match=told):
+        random.normal(seeds, [3])
+
+
+def calls(count, testing):
+    with random.place(0, tf.constant(0), testing):
+        return [int(random.fresh(tf.zeros([1, 1]))[0, 1]) >> 21 for _ in range(count)]
+
+
+def test_calls_of_training_evaluation_and_augmentation_are_apart():
+    training, evaluation = (calls(random.CALLS, testing) for testing in (False, True))
+    every = [*training, *evaluation, AUGMENTATION]
+    assert len(set(every)) == len(every) == 2 * random.CALLS + 1
+    for testing in (False, True):
+        with pytest.raises(InputError, match="more than 510 times in one step.*stream"):
+            calls(random.CALLS + 1, testing)

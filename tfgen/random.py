@@ -16,8 +16,14 @@ import threading
 import numpy as np
 import tensorflow as tf
 
+from tfgen.errors import InputError
+
 ROTATIONS = ((13, 15, 26, 6), (17, 29, 16, 24))  # their table 2, for 2x32 bits
 PARITY = 0x1BD11BDA  # Skein's key schedule constant, their section 3
+
+# Calls of `fresh` are counted from 1 in training and from 513 in evaluation, and the data's
+# augmentation is call 1023: so many calls of a step have keys of their own.
+CALLS = 510
 
 
 def threefry(key, counter):
@@ -82,29 +88,61 @@ def fresh(batch):
 
     Returns:
         int32 `[N, 2]`, keys for `bits`, `uniform` and `normal`.
+
+    Raises:
+        InputError: more than `CALLS` calls in one step, which would repeat the noise of others.
     """
     rows = tf.shape(tf.nest.flatten(batch)[0])[0]
     replica = tf.distribute.get_replica_context()
     first = rows * replica.replica_id_in_sync_group if replica else 0
     _here.calls += 1
+    if _here.in_step and _here.calls % 512 > CALLS:
+        raise InputError(
+            f"random.fresh was called more than {CALLS} times in one step: call it once, and tell "
+            "the draws apart by the stream of the noise, random.normal(seeds, shape, stream=k)"
+        )
     # An odd multiplier, 2^32 / golden ratio, keeps the steps of neighbouring seeds far apart.
     origin = np.uint32(_here.seed * 0x9E3779B1 % 2**32).astype(np.int32)
     high = tf.fill([rows], origin + _here.step)
-    low = (_here.calls << 21) + first + tf.range(rows)
+    low = (_here.calls % 1024 << 21) + first + tf.range(rows)
     return tf.stack([high, low], axis=1)
+
+
+def as_seeds(seeds):
+    """Seeds as a tensor.
+
+    Args:
+        seeds: ints, one a row: a list, an array or a tensor `[N]`, or `[N, 2]`; one int is one
+            row. Of each the low 32 bits count.
+
+    Returns:
+        int32 `[N]` or `[N, 2]`.
+
+    Raises:
+        InputError: these are no ints, or of another shape.
+    """
+    given = seeds if tf.is_tensor(seeds) else np.asarray(seeds)
+    whole = given.dtype.is_integer if tf.is_tensor(given) else given.dtype.kind in "iu"
+    rank = len(given.shape)
+    if not whole or rank > 2 or (rank == 2 and given.shape[1] != 2):
+        found = f"{given.dtype.name} {list(given.shape)}" if rank else repr(seeds)
+        raise InputError(f"seeds are {found}: expected ints, one a row, such as [0, 1, 2]")
+    given = tf.cast(given, tf.int32)
+    return given if rank else given[None]
 
 
 def bits(seeds, count, stream=0):
     """Random words of each row.
 
     Args:
-        seeds: int32 `[N]`, or `[N, 2]` for keys of 64 bits, as `fresh` gives them.
+        seeds: ints `[N]`, or `[N, 2]` for keys of 64 bits, as `fresh` gives them: see `as_seeds`.
         count: how many words a row, a Python int.
         stream: an int or an int32 scalar tensor; other streams of the same seeds are independent.
 
     Returns:
         int32 `[N, count]`, every bit uniform.
     """
+    seeds = as_seeds(seeds)
     if seeds.shape.rank == 1:
         key = seeds[:, None], tf.zeros_like(seeds)[:, None]
     else:
@@ -120,6 +158,7 @@ def uniform(seeds, shape, stream=0):
     `seeds` and `stream` as in `bits`.
     """
     draw = _fused if _here.in_step else _uniform
+    seeds = as_seeds(seeds)
     return tf.reshape(draw(seeds, math.prod(shape), tf.convert_to_tensor(stream)), [-1, *shape])
 
 
