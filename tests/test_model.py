@@ -8,6 +8,7 @@ import tensorflow as tf
 from tests.conftest import mirrored
 from tfgen import random
 from tfgen.endpoint import SEEDS, Element, Endpoint, check_names
+from tfgen.errors import InputError
 from tfgen.model import (
     GenerativeModel,
     lazily,
@@ -254,7 +255,7 @@ def test_schedules_and_moving_averages():
 
     model.fit(batches(), verbose=0, callbacks=[Before()])
     own = model.optimizers["generator"]
-    averages = values(own._model_variables_moving_average)
+    averages = values(v for v in own.variables if v.name.endswith("_average"))
     assert max(differences(averages, values(model.generator.trainable_variables))) == 0
     assert max(differences(raw, averages)) > 0
     assert float(own.learning_rate) == pytest.approx(0.1 * 0.5**10)
@@ -295,13 +296,101 @@ def test_the_callbacks_of_keras(tmp_path):
     assert max(differences(values(model.weights), values(twin.weights))) == 0
 
 
+def scheduler(rate):
+    return keras.callbacks.LearningRateScheduler(lambda epoch: rate)
+
+
+def plateau():
+    return keras.callbacks.ReduceLROnPlateau("critic/real", mode="max", patience=1, min_delta=9)
+
+
+WAYS = {
+    "assigned": lambda model: model.optimizer.learning_rate.assign(1e-3),
+    "multiplied": lambda model: model.optimizer.learning_rate.assign_add(-0.039),
+    "set": lambda model: setattr(model.optimizer, "learning_rate", 1e-3),
+    "a warm-up": lambda model: [
+        setattr(model.optimizer, "learning_rate", rate) for rate in (0.0, 0, 1e-3)
+    ],
+    "scheduler": lambda model: model.fit(batches(), verbose=0, callbacks=[scheduler(1e-3)]),
+    "scheduled warm-up": lambda model: [
+        model.fit(batches(), verbose=0, callbacks=[scheduler(rate)]) for rate in (0.0, 1e-3)
+    ],
+    "plateau": lambda model: (
+        model.optimizer.learning_rate.assign(1e-2),
+        model.fit(batches(), epochs=2, verbose=0, callbacks=[plateau()]),
+    ),
+}
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_every_way_to_change_the_rate_keeps_two_time_scales(way):
+    model = Game()
+    rates = {"critic": keras.optimizers.SGD(0.04), "generator": keras.optimizers.Adam(0.01)}
+    model.compile(rates)
+    assert float(model.optimizer.learning_rate) == pytest.approx(0.04)
+    WAYS[way](model)
+    assert float(model.optimizer.learning_rate) == pytest.approx(1e-3, rel=1e-5)
+    assert [float(o.learning_rate) for o in _optimizers(model)] == pytest.approx(
+        [1e-3, 2.5e-4], rel=1e-5
+    )
+    before = values(model.trainable_variables)
+    model.fit(batches(), verbose=0)
+    moved = differences(before, values(model.trainable_variables))
+    assert np.isfinite(moved).all() and max(moved) < 0.02 and min(moved) > 0
+
+
+def test_rates_on_two_replicas():
+    with mirrored().scope():
+        model = Game()
+        model.compile({"critic": keras.optimizers.SGD(0.4), "generator": keras.optimizers.SGD(0.1)})
+        model.fit(batches(60), verbose=0, callbacks=[scheduler(1e-3)])
+    assert [o.learning_rate.numpy() for o in _optimizers(model)] == pytest.approx([1e-3, 2.5e-4])
+    model.optimizer.learning_rate.assign(0.04)
+    assert model.optimizers["generator"].learning_rate.numpy() == pytest.approx(0.01)
+
+
+def test_a_rate_of_zero_moves_nothing_and_leads_nobody():
+    model = Game()
+    model.compile({"critic": keras.optimizers.SGD(0.0), "generator": keras.optimizers.SGD(0.1)})
+    assert float(model.optimizer.learning_rate) == pytest.approx(0.1)
+    model.optimizer.learning_rate = 0.2
+    assert [float(o.learning_rate) for o in _optimizers(model)] == pytest.approx([0.0, 0.2])
+    model.compile(keras.optimizers.Adam(0.0))
+    before = values(model.trainable_variables)
+    model.fit(batches(), verbose=0)
+    assert max(differences(before, values(model.trainable_variables))) == 0
+    model.optimizer.learning_rate = 0.3
+    assert [float(o.learning_rate) for o in _optimizers(model)] == pytest.approx([0.3, 0.3])
+
+
+def test_one_rate_may_be_changed_alone_and_the_ratio_is_then_another():
+    model = Game()
+    model.compile({"critic": keras.optimizers.SGD(0.4), "generator": keras.optimizers.SGD(0.1)})
+    model.optimizers["generator"].learning_rate = 0.2
+    assert float(model.optimizer.learning_rate) == pytest.approx(0.4)
+    model.optimizer.learning_rate = 0.1
+    assert float(model.optimizers["generator"].learning_rate) == pytest.approx(0.05)
+
+
+def test_a_rate_that_follows_a_schedule_is_not_set():
+    decay = keras.optimizers.schedules.ExponentialDecay(0.1, 1, 0.5)
+    model = Game()
+    model.compile({"critic": keras.optimizers.SGD(0.4), "generator": keras.optimizers.SGD(decay)})
+    with pytest.raises(InputError, match="rate of generator follows a schedule: compile"):
+        model.optimizer.learning_rate = 0.1
+    assert float(model.optimizers["critic"].learning_rate) == pytest.approx(0.4)
+    model.compile("sgd")
+    with pytest.raises(InputError, match="schedule is set by model.compile"):
+        model.optimizer.learning_rate = decay
+
+
 def test_swapping_moving_averages():
     model = Game()
     model.compile(keras.optimizers.SGD(0.1, use_ema=True))
     swap = keras.callbacks.SwapEMAWeights(swap_on_epoch=True)
     model.fit(batches(), epochs=2, verbose=0, callbacks=[swap])
     own = model.optimizers["critic"]
-    averages = values(own._model_variables_moving_average)
+    averages = values(v for v in own.variables if v.name.endswith("_average"))
     assert max(differences(averages, values(model.critic.trainable_variables))) == 0
 
 
@@ -465,3 +554,16 @@ def test_a_slip_in_a_well_known_name_is_an_error(name, element, told):
     with pytest.raises(ValueError, match=told):
         Slipped().compile()
     check_names({"own": Endpoint(tf.identity, (Element("voices"),), (Element("melodies"),))})
+
+
+def test_the_private_names_of_keras_that_are_used_are_there():
+    assert callable(keras.Model._flatten_layers)  # tfgen.objectives.penalties
+    optimizer = keras.optimizers.Adam(use_ema=True)
+    optimizer.build(dense(2, 3).trainable_variables)
+    # JointOptimizer shows these two to `SwapEMAWeights`, and finds others by the variables' names.
+    averages = zip(
+        optimizer._trainable_variables, optimizer._model_variables_moving_average, strict=True
+    )
+    assert all(average.name.endswith("_average") for _, average in averages)
+    ends = [v.name.rpartition("_")[2] for v in optimizer.variables[2:]]
+    assert sorted(ends) == ["average"] * 2 + ["momentum"] * 2 + ["velocity"] * 2

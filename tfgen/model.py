@@ -8,6 +8,7 @@ import tensorflow as tf
 
 from tfgen import random
 from tfgen.endpoint import check_names
+from tfgen.objectives.joint_optimizer import JointOptimizer
 
 
 class Objective(NamedTuple):
@@ -30,7 +31,8 @@ def minimize(loss, *networks, updates=1):
             each the mean over the batch. Their sum is minimized and each is logged.
         networks: what is moved: Keras models or layers, already built.
         updates: how many a step, each on a fresh part of the batch. A batch is cut into as many
-            equal parts as the largest `updates`; an objective with fewer sees the first.
+            equal parts as the largest `updates`; an objective with fewer sees the first. What is
+            logged of a step are the terms of its last update.
     """
     return Objective(loss, networks, updates)
 
@@ -158,7 +160,8 @@ class GenerativeModel(keras.Model):
                 own = keras.optimizers.LossScaleOptimizer(own)
             own.build(objective.variables)
             self.optimizers[name] = own
-        joint = JointOptimizer(list(self.optimizers.values()))
+        variables = {name: objective.variables for name, objective in objectives.items()}
+        joint = JointOptimizer(self.optimizers, variables)
         super().compile(optimizer=joint, auto_scale_loss=False, **kwargs)
 
     def train_step(self, batch):
@@ -246,63 +249,6 @@ class GenerativeModel(keras.Model):
     @property
     def metrics(self):
         return [*self.means.values(), self._evaluated]
-
-
-class JointOptimizer(keras.optimizers.Optimizer):
-    """What callbacks see as `model.optimizer`: the optimizers of all objectives, as one.
-
-    Its learning rate is the first one's; setting it multiplies all by the same factor, so that
-    two time scales keep their ratio.
-    """
-
-    def __init__(self, optimizers):
-        super().__init__(learning_rate=0.0, name="joint")
-        self.optimizers, self.built, self.hold = optimizers, True, False
-
-    @property
-    def learning_rate(self):
-        return self.optimizers[0].learning_rate if self.optimizers else self._learning_rate
-
-    @learning_rate.setter
-    def learning_rate(self, value):
-        factor = value / self.learning_rate
-        for optimizer in self.optimizers:
-            optimizer.learning_rate = optimizer.learning_rate * factor
-
-    @property
-    def iterations(self):
-        return self.optimizers[0].iterations if self.optimizers else self._iterations
-
-    @property
-    def variables(self):
-        return [v for optimizer in self.optimizers for v in optimizer.variables]
-
-    def build(self, variables):
-        """Nothing to do: each optimizer is built for its own variables."""
-
-    def finalize_variable_values(self, variables):
-        """Puts the moving averages into the weights, where an optimizer keeps them.
-
-        `fit` calls this when it ends; who calls `fit` for a piece of a run sets `hold`.
-        """
-        if not self.hold:
-            for average, variable in self._averages():
-                variable.assign(average)
-
-    def swap(self):
-        """Exchanges the weights and their moving averages; a second call undoes the first."""
-        for average, variable in self._averages():
-            value = keras.ops.convert_to_numpy(variable)
-            variable.assign(average)
-            average.assign(value)
-
-    def _averages(self):
-        for optimizer in self.optimizers:
-            own = getattr(optimizer, "inner_optimizer", optimizer)
-            if own.use_ema:
-                yield from zip(
-                    own._model_variables_moving_average, own._trainable_variables, strict=True
-                )
 
 
 class _Player(keras.layers.Layer):

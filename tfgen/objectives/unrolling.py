@@ -49,8 +49,11 @@ def _rule(optimizer):
             # Epsilon within: a root has no slope at the 0 of a unit that never fired.
             return weight - corrected * mean / tf.sqrt(square + optimizer.epsilon**2), mean, square
 
-        own = optimizer._momentums, optimizer._velocities
-        return adam, [[v.value for v in variables] for variables in own]
+        own = [
+            [v.value for v in optimizer.variables if v.name.endswith(kind)]
+            for kind in ("_momentum", "_velocity")
+        ]
+        return adam, own
     if isinstance(optimizer, keras.optimizers.SGD) and not optimizer.momentum:
         return lambda turn, weight, slope: (weight - rate * slope,), []
     raise InputError(f"{optimizer.name} cannot be unrolled: take Adam, or SGD without momentum")
