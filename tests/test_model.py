@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from export import verify
 from tests.conftest import mirrored
 from tfgen import random
 from tfgen.endpoint import SEEDS, Element, Endpoint, check_names
@@ -554,6 +555,22 @@ def test_a_slip_in_a_well_known_name_is_an_error(name, element, told):
     with pytest.raises(ValueError, match=told):
         Slipped().compile()
     check_names({"own": Endpoint(tf.identity, (Element("voices"),), (Element("melodies"),))})
+
+
+def test_keras_own_export_gives_the_endpoints(tmp_path, capsys):
+    model, seeds = Game(), [3, 1, 4]
+    model.export(tmp_path / "exported")
+    assert "sample" in capsys.readouterr().out
+    loaded = tf.saved_model.load(str(tmp_path / "exported"))
+    for answer in (loaded.sample(seeds), loaded.signatures["sample"](seeds=tf.constant(seeds))):
+        np.testing.assert_allclose(answer["points"], model.sample(seeds), atol=1e-6)
+    with verify.session(tmp_path / "exported") as run:
+        answer = run("serving_default", {"seeds": np.int32(seeds)})
+        np.testing.assert_allclose(answer["points"], model.sample(seeds), atol=1e-6)
+    model.export(tmp_path / "silent", verbose=False)
+    assert not capsys.readouterr().out
+    with pytest.raises(ValueError, match="Unrecognized format"):
+        model.export(tmp_path / "other", format="tf")
 
 
 def test_the_private_names_of_keras_that_are_used_are_there():

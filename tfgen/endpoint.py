@@ -1,10 +1,12 @@
 """What a model offers to the world: named functions with named, described inputs and outputs."""
 
 import difflib
+import inspect
 import math
 from collections.abc import Callable
 from typing import NamedTuple
 
+import keras
 import tensorflow as tf
 
 from tfgen.errors import InputError
@@ -167,3 +169,63 @@ def draw(endpoint, seeds, label=None, first=0):
         turn = (first + tf.range(tf.shape(seeds)[0])) % count
         inputs["labels"] = turn if label is None else tf.fill(tf.shape(seeds), label)
     return endpoint(**inputs)[endpoint.outputs[0].name]
+
+
+def trace(name, endpoint):
+    """An `Endpoint` as a `tf.function`, and its trace.
+
+    Both take the inputs by place or by keyword and give `{name: tensor [N, ...]}`. What is not as
+    declared, labels out of range, inputs of unequal rows, sizes that are no multiple, is an
+    `InvalidArgumentError` that says so. (Seeds may be any int32.)
+    """
+
+    def answer(*tensors):
+        with tf.control_dependencies(_checks(endpoint, tensors)):
+            # Through an identity, as what a network takes must come after the checks.
+            return endpoint(**dict(zip(endpoint.specs, map(tf.identity, tensors), strict=True)))
+
+    answer.__name__ = name  # for the graph, the profiler, and the errors of the converter
+    place = inspect.Parameter.POSITIONAL_OR_KEYWORD
+    parameters = [inspect.Parameter(element.name, place) for element in endpoint.inputs]
+    answer.__signature__ = inspect.Signature(parameters)
+    function = tf.function(answer, autograph=False)
+    return function, function.get_concrete_function(**endpoint.specs)
+
+
+def save(endpoints, path, verbose=False):
+    """Writes a SavedModel with a signature for each of `{name: Endpoint}`; weights lie in it once.
+
+    Args:
+        endpoints: the first is `serving_default` too.
+        path: a folder to be made.
+        verbose: whether the signatures are printed.
+    """
+    # Without `track(model)`, which would write each weight a second time. And not by
+    # `tf.saved_model.save` of anything that holds Keras variables: that loads in C++, but a C++
+    # session does not find its variables when it runs.
+    archive = keras.export.ExportArchive()
+    for name, endpoint in endpoints.items():
+        function, _ = trace(name, endpoint)  # the archive takes a function, and wants it traced
+        archive.add_endpoint(name, function)
+    archive.write_out(str(path), verbose=verbose)
+
+
+def _checks(endpoint, tensors):
+    """Assertions of what `trace` promises. (LiteRT's converter leaves them out.)"""
+    rows, checks = tf.shape(tensors[0])[0], []
+    for other, tensor in zip(endpoint.inputs[1:], tensors[1:], strict=True):
+        message = f"{other.name} must have as many rows as {endpoint.inputs[0].name}"
+        checks.append(tf.debugging.assert_equal(tf.shape(tensor)[0], rows, message))
+    for element, tensor in zip(endpoint.inputs, tensors, strict=True):
+        low, high = element.low, element.high
+        if tensor.dtype.is_integer and high - low < SEEDS.high - SEEDS.low:
+            message = f"{element.name} must be {low} to {high}"
+            checks += [
+                tf.debugging.assert_greater_equal(tensor, tf.cast(low, tensor.dtype), message),
+                tf.debugging.assert_less_equal(tensor, tf.cast(high, tensor.dtype), message),
+            ]
+        if None in element.shape and element.multiple > 1:
+            rest = tf.shape(tensor)[1:3] % element.multiple
+            message = f"height and width of {element.name} must be multiples of {element.multiple}"
+            checks.append(tf.debugging.assert_equal(rest, 0, message))
+    return [check for check in checks if check is not None]  # None where they hold already

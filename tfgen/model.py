@@ -7,7 +7,7 @@ import keras
 import tensorflow as tf
 
 from tfgen import random
-from tfgen.endpoint import check_names
+from tfgen.endpoint import check_names, save
 from tfgen.objectives.joint_optimizer import JointOptimizer
 
 
@@ -163,6 +163,21 @@ class GenerativeModel(keras.Model):
         variables = {name: objective.variables for name, objective in objectives.items()}
         joint = JointOptimizer(self.optimizers, variables)
         super().compile(optimizer=joint, auto_scale_loss=False, **kwargs)
+
+    def export(self, filepath, format="tf_saved_model", verbose=None, **kwargs):
+        """Writes a SavedModel whose signatures are the endpoints, of any number of rows.
+
+        `tf.saved_model.load(filepath).sample([0, 1, 2])` then answers without Keras. The package
+        `export` writes other formats as well, and proves what it wrote.
+
+        Args:
+            filepath: of a folder to be made.
+            format, verbose, kwargs: as in Keras, whose way is gone for all other formats, and for
+                models without endpoints.
+        """
+        if format != "tf_saved_model" or kwargs or not self.endpoints:
+            return super().export(filepath, format, verbose, **kwargs)
+        return save(self.endpoints, filepath, verbose is not False)
 
     def train_step(self, batch):
         objectives, terms = self.objectives, {}
