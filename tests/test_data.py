@@ -1,9 +1,12 @@
 """Data: what is in the sets, the order of training, files of all kinds, errors that help."""
 
 import io
+import json
 import subprocess
 import sys
+import unicodedata
 import urllib.error
+import warnings
 
 import numpy as np
 import pytest
@@ -11,8 +14,8 @@ import tensorflow as tf
 from PIL import Image
 
 from tests.conftest import mirrored
-from tfgen.data import image_files, levels, load, names, sets, synthetic
-from tfgen.data.data import of_arrays, shuffled
+from tfgen.data import image_files, levels, load, names, sets, splits, synthetic
+from tfgen.data.data import changes, described, matched, of_arrays, shuffled
 from tfgen.errors import InputError
 
 
@@ -267,19 +270,193 @@ def flat(value, shape=(8, 8)):
     return np.full(shape, value, "uint8")
 
 
+FORMATS = ["png", "jpg", "jpeg", "jfif", "bmp", "webp", "tif", "tiff", "gif", "ppm", "pnm", "tga"]
+FORMATS += ["ico", "avif", "jp2", "pcx", "qoi", "PNG"]
+
+
 def test_formats(tmp_path):
-    colour = np.zeros([8, 8, 3], "uint8") + np.array([200, 100, 50], "uint8")
-    for suffix in "png", "jpg", "jpeg", "bmp", "webp", "PNG":
+    colour = np.zeros([16, 16, 3], "uint8") + np.array([200, 100, 50], "uint8")
+    for suffix in FORMATS:
         png(tmp_path / f"image.{suffix}", colour)
-    (tmp_path / "notes.txt").write_text("no image")
     (tmp_path / ".thumbs").mkdir()
     png(tmp_path / ".thumbs" / "x.png", colour)
-    splits, classes = image_files.read_folder(tmp_path)
-    images, labels = splits["train"]
-    assert images.shape == (6, 8, 8, 3)
-    assert labels is None
-    assert classes == ()
+    for name in (".DS_Store", "._image.png", "Thumbs.db", "desktop.ini"):
+        (tmp_path / name).write_bytes(b"left by a system")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        found = image_files.read_folder(tmp_path)
+    images = np.concatenate([found.splits[split]["images"] for split in ("train", "test")])
+    assert images.shape == (len(FORMATS), 16, 16, 3) and found.classes == ()
+    assert list(found.files) == sorted(f"image.{suffix}" for suffix in FORMATS)
     np.testing.assert_allclose(images, np.broadcast_to(colour, images.shape), atol=4)
+
+
+def test_what_is_left_out_is_counted(tmp_path):
+    for i in range(3):
+        png(tmp_path / f"{i}.png", flat(i))
+        (tmp_path / f"{i}.heic").write_bytes(b"an image that Pillow does not know")
+    (tmp_path / "LICENCE").write_text("all rights")
+    (tmp_path / "drawing.eps").write_text("%!PS: a program")
+    with pytest.warns(UserWarning, match=r"left out: 3 \.heic, 1 ") as caught:
+        data = load(f"folder:{tmp_path}")
+    assert len(caught) == 1 and data.size + len(data.test) == 3
+    assert {"1 .eps", "1 without an ending"} <= set(
+        str(caught[0].message).split("out: ")[1].split(", ")
+    )
+
+
+def test_of_an_animation_the_first_is_read(tmp_path):
+    frames = [Image.fromarray(flat(value, (8, 8, 3))) for value in (10, 200)]
+    frames[0].save(tmp_path / "x.gif", save_all=True, append_images=frames[1:])
+    assert image_files.decode(tmp_path / "x.gif").max() == 10
+
+
+@pytest.mark.parametrize("suffix", ["tif", "pfm"])
+def test_floats_are_no_pixels(tmp_path, suffix):
+    Image.fromarray(np.full([4, 4], 0.5, "float32")).save(tmp_path / f"x.{suffix}")
+    with pytest.raises(ValueError, match="floats"):
+        image_files.decode(tmp_path / f"x.{suffix}")
+
+
+def test_thirty_two_bits_are_not_clipped(tmp_path):
+    Image.fromarray(np.array([[0, 70_000]], "int32")).save(tmp_path / "x.tif")
+    with pytest.raises(ValueError, match="32 bits"):
+        image_files.decode(tmp_path / "x.tif")
+
+
+def test_links_are_followed(tmp_path):
+    for i in range(30):
+        png(tmp_path / "store" / "ab"[i % 2] / f"{i}.png", flat(i))
+    root = tmp_path / "set"
+    (root / "bird").mkdir(parents=True)
+    for i in range(8):
+        (root / "bird" / f"{i}.png").symlink_to(tmp_path / "store" / "a" / f"{2 * i}.png")
+    for name in "ab":
+        (root / name).symlink_to(tmp_path / "store" / name)
+    (root / "a" / "back").symlink_to(root)  # an endless way
+    (root / "bird" / "dead.png").symlink_to(tmp_path / "nowhere.png")
+    with pytest.warns(UserWarning, match=r"1 of \d+ images cannot be read.*dead\.png"):
+        data = load(f"folder:{root}")
+    assert data.classes == ("a", "b", "bird")
+    labels = np.concatenate([data.rows(split, column="labels") for split in ("train", "test")])
+    counts = np.bincount(labels)
+    assert counts[1] == 15 and counts[2] == 8 and counts[0] >= 15
+
+
+@pytest.mark.parametrize("name", ["test", "val", "valid", "validation"])
+def test_folders_of_test_images(tmp_path, name):
+    for i in range(3):
+        png(tmp_path / "train" / f"{i}.png", flat(i))
+        png(tmp_path / name / f"{i}.png", flat(100 + i))
+    data = load(f"folder:{tmp_path}")
+    assert (data.size, len(data.test)) == (3, 3)
+    assert levels.to_levels(data.rows("test"))[0, 0, 0, 0] == 100
+    if name == "test":
+        png(tmp_path / "val" / "9.png", flat(9))
+        with pytest.warns(UserWarning, match="val is not used, as .*test has the images"):
+            load(f"folder:{tmp_path}")
+
+
+def test_classes_are_in_the_order_of_their_numbers(tmp_path):
+    for name in ("10", "2", "1", "0", "11"):
+        for i in range(2):
+            png(tmp_path / name / f"{i}.png", flat(int(name)))
+    data = load(f"folder:{tmp_path}")
+    assert data.classes == ("0", "1", "2", "10", "11")
+    images, labels = data.labelled.batch("train")
+    values = levels.to_levels(images).numpy()[:, 0, 0, 0]
+    np.testing.assert_array_equal(values, np.array([0, 1, 2, 10, 11])[labels])
+    assert sorted(["b2", "a10", "a9", "a"], key=image_files.natural) == ["a", "a9", "a10", "b2"]
+
+
+def test_names_in_two_unicode_forms_are_one_class(tmp_path):
+    for split, form in (("train", "NFC"), ("test", "NFD")):
+        for name in ("café", "cafe"):
+            png(tmp_path / split / unicodedata.normalize(form, name) / "x.png", flat(len(name)))
+    data = load(f"folder:{tmp_path}")
+    assert data.classes == ("cafe", unicodedata.normalize("NFC", "café"))
+    assert data.label(unicodedata.normalize("NFD", "café")) == 1
+
+
+# Which files are held out
+
+
+def test_a_tenth_of_the_files_is_held_out():
+    names = [f"img_{i:05d}" for i in range(10_000)]
+    held = splits.by_name(names)
+    assert abs(held.mean() - 0.1) < 4 * 0.003
+    halves = held[:5000].mean(), held[5000:].mean()
+    assert abs(halves[0] - halves[1]) < 4 * 0.006
+
+
+def test_files_that_come_or_go_move_no_others():
+    random = np.random.RandomState(0)
+    names = [f"{random.randint(10**9)}" for _ in range(300)]
+    labels = random.randint(4, size=300)
+    held = dict(zip(names, splits.by_name(names, labels), strict=True))
+    for size in (40, 100, 200, 299):
+        some = random.choice(300, size, replace=False)
+        for place, one in zip(
+            some, splits.by_name([names[i] for i in some], labels[some]), strict=True
+        ):
+            assert one == held[names[place]]
+
+
+def test_no_file_that_was_trained_on_is_tested_when_another_comes():
+    """Also of few, of which none would be held out by the hash alone."""
+    for first in range(200):
+        names = [f"{first}-{i}" for i in range(2)]
+        before = splits.by_name(names)
+        after = splits.by_name([*names, f"{first}-new"])
+        assert before.any() and after.any() and not before.all()
+        if (hashes := _draws(names) < 0.1).all():
+            continue  # both would be held out: one had to stay until others came
+        assert not (after[:2] & ~before).any(), hashes
+
+
+def _draws(names):
+    import hashlib
+
+    digests = [hashlib.blake2b(name.encode(), digest_size=8).hexdigest() for name in names]
+    return np.array([int(digest, 16) / 2**64 for digest in digests])
+
+
+def test_each_class_keeps_a_row_for_training():
+    names = [f"{i}" for i in range(400)]
+    labels = np.arange(400) // 2
+    held = splits.by_name(names, labels)
+    assert (np.bincount(labels, ~held) > 0).all() and 20 < held.sum() < 60
+    with pytest.raises(InputError, match="two of one class"):
+        splits.by_name(names, np.arange(400))
+
+
+def test_a_folder_with_an_image_a_class_is_told(tmp_path):
+    for name in "abc":
+        png(tmp_path / name / "x.png", flat(0))
+    with pytest.raises(InputError, match="one image of each class: it takes two of one class"):
+        load(f"folder:{tmp_path}")
+    png(tmp_path / "b" / "y.png", flat(0))
+    data = load(f"folder:{tmp_path}")
+    np.testing.assert_array_equal(np.sort(data.rows("train", column="labels")), [0, 1, 2])
+
+
+def test_a_file_added_to_a_folder_moves_no_other(tmp_path):
+    for i in range(60):
+        png(tmp_path / f"img_{i:04d}.png", flat(i))
+    trained = set(levels.to_levels(load(f"folder:{tmp_path}").rows("train")).numpy()[:, 0, 0, 0])
+    png(tmp_path / "extra.png", flat(200))  # sorts first
+    tested = levels.to_levels(load(f"folder:{tmp_path}").rows("test")).numpy()[:, 0, 0, 0]
+    assert len(tested) and not trained & set(tested)
+
+
+def test_rows_without_names_are_held_out_by_their_place(digits):
+    parts = splits.hold_out(rows=np.arange(100), labels=None)
+    order = np.random.RandomState(0).permutation(100)
+    np.testing.assert_array_equal(parts["test"]["rows"], np.sort(order[90:]))
+    last = int(order[99])
+    labels = (np.arange(100) == last).astype(int)  # a class of one row, which would be held out
+    parts = splits.hold_out(rows=np.arange(100), labels=labels)
+    assert last in parts["train"]["rows"] and len(parts["test"]["rows"]) == 9
 
 
 def test_sixteen_bits_are_scaled(tmp_path):
@@ -354,7 +531,7 @@ def test_classes(tmp_path):
         png(tmp_path / ("cat" if i % 2 else "ant") / f"{i}.png", flat(i))
     data = load(f"folder:{tmp_path}")
     assert data.classes == ("ant", "cat")
-    assert (data.size, len(data.test)) == (18, 2)
+    assert 1 <= len(data.test) <= 5
     seen = []
     for split in "train", "test":
         images, labels = data.labelled.batch(split)
@@ -414,6 +591,204 @@ def test_a_folder_larger_than_memory(tmp_path, monkeypatch):
     with pytest.raises(InputError, match="image_size"):
         load(f"folder:{tmp_path}")
     assert load(f"folder:{tmp_path}", image_size=4).size == 2
+
+
+# Data that change
+
+
+@pytest.fixture
+def letters(tmp_path):
+    """A folder of 30 images of three classes."""
+    for i in range(30):
+        png(tmp_path / "set" / "abc"[i % 3] / f"{i:02d}.png", flat(i))
+    return tmp_path / "set"
+
+
+def told(data):
+    """A description as `run.json` has it."""
+    return json.loads(json.dumps(data.describe()))
+
+
+def change(case, root):
+    if case == "come":
+        for i in range(4):
+            png(root / "b" / f"new_{i}.png", flat(99))
+    elif case == "gone":
+        for i in (0, 4):
+            (root / "abc"[i % 3] / f"{i:02d}.png").unlink()
+    elif case == "longer":
+        png(root / "a" / "00.png", np.random.RandomState(0).randint(0, 255, [8, 8], "uint8"))
+    elif case == "class":
+        png(root / "d" / "x.png", flat(9))
+    elif case == "less":
+        for file in (root / "c").iterdir():
+            file.unlink()
+    elif case == "shape":
+        for file in root.rglob("*.png"):
+            png(file, flat(1, (4, 6)))
+
+
+@pytest.mark.parametrize(
+    ("case", "words"),
+    [
+        ("none", []),
+        (
+            "come",
+            ["train had", "4 files have come: b/new_0.png, b/new_1.png, b/new_2.png and 1 more"],
+        ),
+        ("gone", ["2 files are gone"]),
+        ("longer", ["1 file has another size: a/00.png"]),
+        ("class", ["it had 3 classes, now 4 (with d)", "1 file has come: d/x.png"]),
+        ("less", ["it had 3 classes, now 2 (without c)", "10 files are gone"]),
+        ("shape", ["images were images [8, 8, 1] and are images [4, 6, 1]"]),
+    ],
+)
+def test_changes_are_named(letters, case, words):
+    before = told(load(f"folder:{letters}"))
+    change(case, letters)
+    found = changes(before, load(f"folder:{letters}"))
+    for word in words:
+        assert any(sentence.startswith(word) for sentence in found), found
+    assert words or not found
+
+
+def test_rows_that_changed_within_their_files_are_noticed(letters):
+    png(letters / "a" / "x.bmp", flat(76))
+    before = told(load(f"folder:{letters}"))
+    png(letters / "a" / "x.bmp", flat(77))  # as many bytes as before
+    assert changes(before, load(f"folder:{letters}")) == ["some of its rows are not what they were"]
+
+
+def test_many_files_are_not_remembered_one_by_one(letters, monkeypatch):
+    monkeypatch.setattr("tfgen.data.data.NAMED", 5)
+    before = told(load(f"folder:{letters}"))
+    assert before["files"] == ""
+    change("come", letters)
+    assert all(
+        sentence.startswith(("train", "test"))
+        for sentence in changes(before, load(f"folder:{letters}"))
+    )
+
+
+def test_labels_are_those_of_the_description():
+    def data(classes, labels):
+        rows = np.arange(6, dtype="float32")[:, None]
+        split = {"points": rows, "labels": np.array(labels)}
+        return of_arrays("named", {"train": split, "test": split}, classes)
+
+    old = data(("0", "1", "10", "2"), [0, 1, 2, 3, 3, 2])
+    new = data(("0", "1", "2", "10"), [0, 1, 3, 2, 2, 3])
+    assert changes(told(old), new) == []
+    same = matched(told(old), new)
+    np.testing.assert_array_equal(same.rows("train", column="labels"), [0, 1, 2, 3, 3, 2])
+    more = matched(told(old), data(("0", "1", "11", "2", "10"), [0, 1, 4, 2, 3, 4]))
+    np.testing.assert_array_equal(more.rows("train", column="labels"), [0, 1, 2, 3, 2])
+    np.testing.assert_array_equal(more.rows("train")[:, 0], [0, 1, 2, 4, 5])
+    assert more.size == 5 and more.classes == old.classes
+
+
+def test_a_folder_is_found_again_from_anywhere(letters, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    data = load("folder:set")
+    description = told(data)
+    assert description["origin"] == f"folder:{letters}" and data.name == "folder:set"
+    (tmp_path / "elsewhere" / "set").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    again = sets.load_again(description, "folder:set")
+    np.testing.assert_array_equal(again.rows("train"), data.rows("train"))
+    # Gone: another folder of this name is not taken for it; itself, moved, is.
+    letters.rename(tmp_path / "hidden")
+    for i in range(30):
+        png(tmp_path / "elsewhere" / "set" / "abc"[i % 3] / f"{i:02d}.png", flat(200))
+    with pytest.raises(InputError, match=f"no folder '{letters}'"):
+        sets.load_again(description, "folder:set")
+    (tmp_path / "elsewhere" / "set").rename(tmp_path / "other")
+    (tmp_path / "hidden").rename(tmp_path / "elsewhere" / "set")
+    again = sets.load_again(description, "folder:set")
+    np.testing.assert_array_equal(again.rows("train"), data.rows("train"))
+
+
+def test_a_description_gives_the_data_without_their_rows(letters):
+    data = load(f"folder:{letters}")
+    again = described(told(data), lambda: data.splits)
+    for field in ("name", "columns", "sizes", "classes", "words", "feed", "paired", "origin"):
+        assert getattr(again, field) == getattr(data, field), field
+    np.testing.assert_array_equal(again.rows("test"), data.rows("test"))
+
+
+# Classes by name
+
+
+def test_labels_by_name_or_number():
+    def data(*classes):
+        rows = {"points": np.zeros([9, 2], "float32"), "labels": np.arange(9) % len(classes)}
+        return of_arrays("named", {"train": rows, "test": rows}, classes)
+
+    clothes = data("shirt", "shoe", "bag")
+    assert [clothes.label(text) for text in ("shoe", "2", 2, "shirt")] == [1, 2, 2, 0]
+    for text, words in (
+        ("shoes", "label shoes: .*Did you mean 'shoe'.*0 shirt, 1 shoe, 2 bag"),
+        ("3", "label 3: there is no such class.*2 bag"),
+        ("-1", "no such class"),
+        ("", "no such class"),
+        (9, "label 9"),
+    ):
+        with pytest.raises(InputError, match=words):
+            clothes.label(text)
+    mixed = data("0", "1", "10", "11", "2")
+    with pytest.warns(UserWarning, match="label 2 is taken as the class .*number is 4;.*is '10'"):
+        assert mixed.label("2") == 4
+    assert mixed.label(2) == 2  # an int is a number
+    assert (mixed.label("10"), mixed.label("3")) == (2, 3)
+    with pytest.raises(InputError, match="no classes"):
+        load("swiss_roll").label("0")
+
+
+def test_rows_of_a_class(digits):
+    sevens = digits.rows_of(7, "test")
+    images, labels = digits.labelled.batch("test")
+    np.testing.assert_array_equal(sevens, images[labels == 7])
+    assert len(digits.rows_of(7, "train", 5)) == 5
+    rows = {"points": np.zeros([3, 2], "float32"), "labels": np.array([0, 0, 0])}
+    one = of_arrays("one", {"train": rows, "test": rows}, ("common", "rare"))
+    with pytest.raises(InputError, match="'one' has no test rows of the class 'rare'"):
+        one.rows_of(1)
+
+
+# Mirroring
+
+
+def test_half_of_the_training_images_are_mirrored(digits):
+    data = digits.mirrored
+    plain, changed = (next(iter(d.batches(400, seed=2))).numpy() for d in (digits, data))
+    kept = (plain == changed).all(axis=(1, 2, 3))
+    turned = (plain[:, :, ::-1] == changed).all(axis=(1, 2, 3))
+    assert (kept | turned).all() and abs(turned.mean() - 0.5) < 0.1
+    again = next(iter(data.batches(400, seed=2))).numpy()
+    np.testing.assert_array_equal(again, changed)
+    tested = [next(iter(d.batches(100, split="test"))).numpy() for d in (digits, data)]
+    np.testing.assert_array_equal(*tested)
+    np.testing.assert_array_equal(data.rows("train", 50), digits.rows("train", 50))
+    with pytest.raises(InputError, match="are points: only images are mirrored"):
+        _ = load("ring").mirrored
+
+
+def test_both_of_a_pair_are_mirrored_alike():
+    data = load("digit_pairs").mirrored
+    (a, b), (c, d) = (next(iter(x.batches(100))) for x in (load("digit_pairs"), data))
+    turned = [(plain != other).numpy().any(axis=(1, 2, 3)) for plain, other in ((a, c), (b, d))]
+    np.testing.assert_array_equal(*turned)
+    assert 30 < turned[0].sum() < 70
+
+
+def test_the_share_of_gray():
+    def data(level):
+        images = np.full([20, 4, 4, 1], level, "uint8")
+        images[:, :, 0] = 0
+        return of_arrays("flat", {"train": {"images": images}, "test": {"images": images}})
+
+    assert data(255).gray_share == data(20).gray_share == 0.0
+    assert data(128).gray_share == 0.75
 
 
 # Names, and sets of TensorFlow Datasets

@@ -1,5 +1,8 @@
 """Two domains: pairs stay together, the unpaired know nothing of each other, errors name files."""
 
+import unicodedata
+import warnings
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -189,7 +192,113 @@ def test_halves_are_a_pair_and_a_tenth_is_held_out(tmp_path):
         sizes.append(len(rows[0]))
         for x, y in zip(*rows, strict=True):
             np.testing.assert_array_equal(truth[x.tobytes()], y)
-    assert sizes == [18, 2]
+    assert sizes[0] + sizes[1] == 20 and 1 <= sizes[1] <= 5
+
+
+def test_partners_are_held_out_together_and_others_do_not_matter(tmp_path):
+    images = noise(count=40, channels=1)
+    for i in range(40):
+        write(tmp_path / "A" / f"{i}.png", images[i])
+        write(tmp_path / "B" / f"{i}.bmp", 255 - images[i])
+    trained = {row.tobytes() for row in levels(load(f"pairs:{tmp_path}").batch("train")[0])}
+    for side in "AB":
+        write(tmp_path / side / "0_new.png", noise(channels=1, seed=5)[0])
+    a, b = load(f"pairs:{tmp_path}").batch("test")
+    np.testing.assert_array_equal(levels(b), 255 - levels(a))
+    assert not trained & {row.tobytes() for row in levels(a)}
+    for side in "AB":
+        (tmp_path / side).rename(tmp_path / f"train{side}")
+    apart = load(f"unpaired:{tmp_path}")
+    np.testing.assert_array_equal(apart.batch("test")[0], a)  # nor is a partner trained on
+    np.testing.assert_array_equal(apart.batch("test")[1], b)
+
+
+@pytest.mark.parametrize("name", ["val", "valid", "validation"])
+def test_folders_of_test_pairs(tmp_path, name):
+    for split in ("train", name):
+        for side in "AB":
+            write(tmp_path / split / side / "x.png", noise()[0])
+            write(tmp_path / "apart" / f"{split}{side}" / "x.png", noise()[0])
+    assert len(load(f"pairs:{tmp_path}").rows("test")) == 1
+    assert len(load(f"unpaired:{tmp_path / 'apart'}").rows("test")) == 1
+
+
+def test_names_pair_in_all_unicode_forms_and_in_folders(tmp_path):
+    for i, name in enumerate(("café", "über/ångström", "plain")):
+        for side, form in (("A", "NFC"), ("B", "NFD")):
+            path = tmp_path / side / f"{unicodedata.normalize(form, name)}.png"
+            write(path, noise(channels=1, seed=i)[0])
+    data = load(f"pairs:{tmp_path}")
+    for split in ("train", "test"):
+        np.testing.assert_array_equal(*data.batch(split))
+    write(tmp_path / "A/plain.bmp", noise(channels=1)[0])
+    with pytest.raises(InputError, match=r"plain\.bmp' and .*plain\.png' have one name"):
+        load(f"pairs:{tmp_path}")
+
+
+# Images that lie on their side
+
+
+def turned(path, image, orientation):
+    """Writes an image with an EXIF orientation."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    picture = Image.fromarray(image)
+    exif = picture.getexif()
+    exif[0x0112] = orientation
+    picture.save(path, exif=exif)
+
+
+def halves(height, width):
+    """Images whose upper part is white."""
+    return np.repeat(np.arange(height)[:, None] < height // 2, width, axis=1).astype("uint8") * 255
+
+
+def test_pairs_of_which_one_is_turned_and_fits_no_more_are_named(tmp_path):
+    for i in range(6):
+        turned(tmp_path / f"A/{i}.jpg", halves(24, 32), 6)
+        Image.fromarray(halves(24, 32)).save(_made(tmp_path / f"B/{i}.png"))
+    with pytest.raises(InputError, match=r"B/0\.png' is 32x24.*A/0\.jpg' is turned.*orientation 6"):
+        load(f"pairs:{tmp_path}", 16)
+
+
+def _made(path):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    return path
+
+
+def correlation(data):
+    return np.corrcoef(
+        *(np.concatenate([data.rows(s, column=c) for s in ("train", "test")]).ravel() for c in "ab")
+    )[0, 1]
+
+
+def test_pairs_that_are_turned_alike_stay_together(tmp_path):
+    """Both by EXIF; or one by EXIF, and the other made from the upright image."""
+    for case in ("both", "one"):
+        for i in range(6):
+            turned(tmp_path / case / f"A/{i}.png", halves(24, 32), 6)
+            if case == "both":
+                turned(tmp_path / case / f"B/{i}.png", halves(24, 32), 6)
+            else:
+                upright = np.rot90(halves(24, 32), -1)
+                Image.fromarray(upright).save(_made(tmp_path / case / f"B/{i}.png"))
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            data = load(f"pairs:{tmp_path / case}")
+        assert data.element.shape == (32, 24, 1)
+        assert correlation(data) > 0.999
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert correlation(load(f"pairs:{tmp_path / 'one'}", 16)) > 0.99
+
+
+@pytest.mark.parametrize(("orientation", "shape"), [(6, (16, 16)), (3, (16, 8))])
+def test_where_sizes_cannot_tell_there_is_a_warning(tmp_path, orientation, shape):
+    for i in range(4):
+        turned(tmp_path / f"A/{i}.png", halves(*shape), orientation)
+        Image.fromarray(halves(*shape)).save(_made(tmp_path / f"B/{i}.png"))
+    with pytest.warns(UserWarning, match=r"4 pairs .*A/0\.png' and .*B/0\.png': look whether"):
+        load(f"pairs:{tmp_path}")
 
 
 def test_unpaired_folders_and_two_sets(tmp_path):

@@ -160,7 +160,7 @@ def test_a_run_is_opened_without_its_data(folder, tmp_path):
     model, data = tfgen.open_run(tmp_path / "run", zoo.find)
     assert_equal(model, trained)
     np.testing.assert_array_equal(model.ends, trained.ends)  # measured of the data, then
-    assert data.classes == ("a", "b") and data.size == 36
+    assert data.classes == ("a", "b") and data.size + data.size_of("test") == 40
     images, _ = opening.samples(model, 6)
     assert images.shape == (6, 8, 8, 1)
     with pytest.raises(InputError, match="There is no folder"):
@@ -168,7 +168,7 @@ def test_a_run_is_opened_without_its_data(folder, tmp_path):
     with pytest.warns(UserWarning, match="noise takes the place of real rows.*There is no folder"):
         export.deliver(model, data, tmp_path / "out", ["saved_model"])
     shutil.move(tmp_path / "elsewhere", folder)
-    assert data.rows("test").shape == (4, 8, 8, 1)
+    assert data.rows("test").shape == (data.size_of("test"), 8, 8, 1)
 
 
 def test_data_that_changed_are_told(folder, tmp_path):

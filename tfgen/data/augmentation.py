@@ -31,3 +31,18 @@ def jittered(images, seeds, factor, stream=0):
             places = tf.where(draws[:, 2:] < 0.5, places[:, ::-1], places)
         images = tf.gather(images, places, axis=axis, batch_dims=1)
     return images
+
+
+def mirrored(images, seeds, stream=0):
+    """Mirrors half of the images, left to right.
+
+    Args:
+        images: `[N, ..., H, W, C]`, images, masks or videos.
+        seeds: int32 `[N, 2]`, as in `jittered`.
+        stream: an int; other streams of the same seeds are independent.
+
+    Returns:
+        What came, of the same shape.
+    """
+    draws = random.uniform(seeds, [1] * (len(images.shape) - 1), stream)
+    return tf.where(draws < 0.5, images[..., ::-1, :], images)

@@ -1,30 +1,40 @@
 """A data set in memory: named columns, and the order in which training sees their rows."""
 
 import dataclasses
+import difflib
 import functools
 import hashlib
 import math
+import unicodedata
+import warnings
 from collections.abc import Callable
 
 import numpy as np
 import tensorflow as tf
 
 from tfgen.data import image_files, levels
-from tfgen.data.augmentation import AUGMENTATION, jittered
-from tfgen.endpoint import Element, labels
+from tfgen.data.augmentation import AUGMENTATION, jittered, mirrored
+from tfgen.endpoint import ELEMENTS, Element, labels
+from tfgen.endpoint import KINDS as NAMES
 from tfgen.errors import InputError
 
 # What rows are by the type and the rank of the array that holds them: images and videos of 8 bits
-# or of floats in [-1, 1], points, trajectories of positions, and sequences of tokens.
+# or of floats in [-1, 1], masks, points, trajectories of positions, sequences or maps of tokens.
 KINDS = {
     ("u", 4): "images",
     ("f", 4): "images",
     ("u", 5): "videos",
     ("f", 5): "videos",
+    ("b", 4): "masks",
     ("f", 2): "points",
     ("f", 3): "trajectories",
     ("i", 2): "tokens",
+    ("i", 3): "tokens",
 }
+NAMED = 10_000  # files of which a description remembers each
+MIRRORED = ("images", "masks", "videos")
+SHOWN = 20  # classes that an error names
+RECORD = 12  # characters of a file in it: 8 of a hash of its name, 4 of its size
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -46,6 +56,10 @@ class Data:
             and a number of rows of its own.
         jitter: how much training images are enlarged before a crop of their own size, see
             `jittered`; 1 for no augmentation.
+        mirror: whether half of the training images are mirrored, see `mirrored`.
+        words: what each token is called; () where there are no tokens or they have no names.
+        origin: what `load` would take anywhere on this machine: `name` with an absolute path.
+        files: `{name: bytes}` of the files that the rows come from, {} for all other sets.
     """
 
     name: str
@@ -56,6 +70,10 @@ class Data:
     feed: tuple
     paired: bool = True
     jitter: float = 1.0
+    mirror: bool = False
+    words: tuple = ()
+    origin: str | None = None
+    files: dict = dataclasses.field(default_factory=dict, repr=False)
 
     @property
     def splits(self):
@@ -138,8 +156,83 @@ class Data:
             raise InputError(f"jitter={factor} enlarges no image: take 1 (for none) to 2.")
         return dataclasses.replace(self, jitter=factor)
 
+    @property
+    def mirrored(self):
+        """The same data, of whose training images each is mirrored half of the time.
+
+        The images, masks and videos of a row alike.
+
+        Raises:
+            InputError: these are no images.
+        """
+        if self.element.kind not in MIRRORED:
+            raise InputError(
+                f"The data {self.name!r} are {self.element.kind}: only images are mirrored."
+            )
+        return dataclasses.replace(self, mirror=True)
+
+    def label(self, text):
+        """The number of a class.
+
+        Args:
+            text: its name; or its number, as an int or a string. A string that is both is the name.
+
+        Raises:
+            InputError: there are no classes, or none is called so.
+        """
+        if not self.classes:
+            raise InputError(f"label {text}: the data {self.name!r} have no classes.")
+        known, names = len(self.classes), [unicodedata.normalize("NFC", c) for c in self.classes]
+        is_name, text = isinstance(text, str), unicodedata.normalize("NFC", str(text))
+        number = int(text) if text.isdecimal() else known
+        if is_name and text in names:
+            label = names.index(text)
+            if number < known and number != label:
+                warnings.warn(
+                    f"label {text} is taken as the class of this name, whose number is {label}; "
+                    f"the class of number {number} is {self.classes[number]!r}",
+                    stacklevel=2,
+                )
+            return label
+        if number < known:
+            return number
+        close = difflib.get_close_matches(text, names, n=1)
+        meant = f" Did you mean {close[0]!r}?" if close else ""
+        shown = ", ".join(f"{i} {name}" for i, name in enumerate(self.classes[:SHOWN]))
+        more = f", ... {known - 1} {self.classes[-1]}" if known > SHOWN else ""
+        raise InputError(f"label {text}: there is no such class.{meant} There are: {shown}{more}.")
+
+    def rows_of(self, label, split="test", count=None):
+        """`rows` of one class, those that come first.
+
+        Args:
+            label: an int, the class.
+            split: "train" or "test".
+            count: how many at most, by default all.
+
+        Raises:
+            InputError: there are none.
+        """
+        chosen = np.flatnonzero(self.rows(split, column="labels") == label)[:count]
+        if not len(chosen):
+            raise InputError(
+                f"{self.name!r} has no {split} rows of the class {self.classes[label]!r}."
+            )
+        column = self.feed[0]
+        return self._handed_out(tf.gather(self.splits[split][column], chosen)).numpy()
+
+    @functools.cached_property
+    def gray_share(self):
+        """The share of pixels of training images that are neither near black nor near white.
+
+        A number in [0, 1], of 1000 images: pixels between a tenth and nine tenths of the range.
+        """
+        return float((np.abs(self.rows("train", 1000)) < 0.8).mean())
+
     def resized(self, size):
         """The same images as squares of `size` pixels, antialiased; cropped where not square.
+
+        They then have 8 bits.
 
         Raises:
             InputError: these are no images, or they would not fit into memory.
@@ -157,10 +250,12 @@ class Data:
 
         @functools.cache
         def fitted():
+            images = {split: stored[column] for split, stored in self.splits.items()}
+            for split, rows in images.items():
+                pixels = (rows if rows.dtype == tf.uint8 else levels.to_levels(rows)).numpy()
+                images[split] = in_memory(image_files.fit_all(pixels, size))
             return {
-                split: stored
-                | {column: in_memory(image_files.fit_all(stored[column].numpy(), size))}
-                for split, stored in self.splits.items()
+                split: stored | {column: images[split]} for split, stored in self.splits.items()
             }
 
         columns = self.columns | {column: self.element._replace(shape=shape)}
@@ -188,7 +283,7 @@ class Data:
         size = len(stored)
         count = min(count or size, size)
         places = np.arange(count) * size // count
-        return self._handed_out(column, tf.gather(stored, places)).numpy()
+        return self._handed_out(tf.gather(stored, places)).numpy()
 
     def batch(self, split, count=None):
         """What a loss takes, as `rows`: an array, or a tuple of one for each column of the feed."""
@@ -241,11 +336,13 @@ class Data:
             seeds = tf.stack([high, (AUGMENTATION << 21) + tf.range(batch_size)], axis=1)
             parts = []
             for turn, column in enumerate(self.feed):
-                own, size = 0 if self.paired else turn, self.sizes[split][column]
+                own, size = 0 if self.paired else turn, len(stored[column])
                 rows = tf.gather(stored[column], shuffled(places, (seed, epoch), size, own))
-                rows = self._handed_out(column, rows)
-                if split == "train" and self.jitter > 1 and self.columns[column].kind == "images":
+                rows, kind = self._handed_out(rows), self.columns[column].kind
+                if split == "train" and self.jitter > 1 and kind == "images":
                     rows = jittered(rows, seeds, self.jitter, stream=own)
+                elif split == "train" and self.mirror and kind in MIRRORED:
+                    rows = mirrored(rows, seeds, stream=own)
                 parts.append(rows)
             return tuple(parts) if len(parts) > 1 else parts[0]
 
@@ -271,8 +368,11 @@ class Data:
             },
             "sizes": self.sizes,
             "classes": list(self.classes),
+            "words": list(self.words),
             "feed": list(self.feed),
             "paired": self.paired,
+            "origin": self.origin,
+            "files": "".join(map(_record, self.files.items())) if len(self.files) <= NAMED else "",
             "digest": self.digest,
         }
 
@@ -286,14 +386,14 @@ class Data:
                 digest.update(np.ascontiguousarray(stored.numpy()))
         return digest.hexdigest()
 
-    def _handed_out(self, column, rows):
-        return levels.from_levels(rows) if rows.dtype == tf.uint8 else rows
+    def _handed_out(self, rows):
+        if rows.dtype == tf.uint8:
+            return levels.from_levels(rows)
+        return tf.cast(rows, tf.float32) if rows.dtype == tf.bool else rows
 
     def _elements(self, split):
         columns = tuple(
-            tf.data.Dataset.from_tensor_slices(self.splits[split][column]).map(
-                functools.partial(self._handed_out, column)
-            )
+            tf.data.Dataset.from_tensor_slices(self.splits[split][column]).map(self._handed_out)
             for column in self.feed
         )
         return tf.data.Dataset.zip(*columns) if len(columns) > 1 else columns[0]
@@ -319,6 +419,8 @@ def described(description, source):
         classes=tuple(description["classes"]),
         feed=tuple(description["feed"]),
         paired=description["paired"],
+        words=tuple(description["words"]),
+        origin=description["origin"],
     )
 
 
@@ -326,52 +428,115 @@ def _ends(element):
     return {"low": element.low, "high": element.high}
 
 
+def _record(file):
+    """A file as a description remembers it: `RECORD` characters."""
+    name, size = file
+    return hashlib.blake2b(name.encode(), digest_size=4).hexdigest() + f"{size % 2**16:04x}"
+
+
+def matched(description, data):
+    """The data with classes in the order of a description; rows of classes that it lacks go."""
+    names = tuple(description["classes"])
+    if not names or names == data.classes or not data.classes:
+        return data
+    numbers = np.array([names.index(c) if c in names else -1 for c in data.classes])
+    splits = {}
+    for split, stored in data.splits.items():
+        own = numbers[stored["labels"].numpy()]
+        known = np.flatnonzero(own >= 0)
+        splits[split] = {column: tf.gather(rows, known) for column, rows in stored.items()}
+        splits[split]["labels"] = in_memory(own[known])
+    return dataclasses.replace(
+        data,
+        columns=data.columns | {"labels": labels(len(names))},
+        source=lambda: splits,
+        sizes={s: {c: len(rows) for c, rows in stored.items()} for s, stored in splits.items()},
+        classes=names,
+    )
+
+
 def changes(description, data):
     """What has changed in a data set since it was described: sentences, none if nothing has."""
-    then, now = described(description, lambda: None), data
-    found = []
-    if then.classes != now.classes:
-        gone, come = set(then.classes) - set(now.classes), set(now.classes) - set(then.classes)
+    then, found = described(description, lambda: None), []
+    gone, come = set(then.classes) - set(data.classes), set(data.classes) - set(then.classes)
+    if gone or come:
         told = [
-            f"{word} {', '.join(sorted(names))}"
+            f"{word} {_listed(sorted(names))}"
             for word, names in (("without", gone), ("with", come))
             if names
         ]
         found.append(
-            f"it had {len(then.classes)} classes, now {len(now.classes)} ({' and '.join(told)})"
+            f"it had {len(then.classes)} classes, now {len(data.classes)} ({' and '.join(told)})"
         )
+    now = matched(description, data)
+    found += [
+        f"the column {column} has come" for column in now.columns if column not in then.columns
+    ]
     for column, element in then.columns.items():
-        if column not in now.columns:
+        other = now.columns.get(column)
+        if other is None:
             found.append(f"the column {column} is gone")
-        elif column != "labels" and element != now.columns[column]:
-            found.append(
-                f"{column} were {list(element.shape)} and are {list(now.columns[column].shape)}"
-            )
+        elif column != "labels" and element != other:
+            found.append(f"{column} were {_told(element)} and are {_told(other)}")
     for split, sizes in then.sizes.items():
         for column, size in sizes.items():
             other = now.sizes[split].get(column, size)
             if column != "labels" and other != size:
                 found.append(f"{split} had {size} rows, now {other}")
+    found += _changed_files(description["files"], data.files)
     if not found and description["digest"] != now.digest:
         found.append("some of its rows are not what they were")
-    return found
+    return list(dict.fromkeys(found))  # of two columns of one length it is said once
 
 
-def of_arrays(name, splits, classes=(), feed=None, paired=True):
+def _changed_files(records, files):
+    """Sentences on files that came, went, or have another size."""
+    if not records or not files or len(files) > NAMED:
+        return []
+    then = {records[i : i + 8]: records[i : i + RECORD] for i in range(0, len(records), RECORD)}
+    now = {_record(file)[:8]: file for file in files.items()}
+    come = [now[key][0] for key in now if key not in then]
+    other = [now[key][0] for key in now if then.get(key, _record(now[key])) != _record(now[key])]
+    gone = len(then.keys() - now.keys())
+    told = [("has come", "have come", come), ("has another size", "have another size", other)]
+    found = [
+        f"{len(names)} file{'s' * (len(names) > 1)} {many if len(names) > 1 else one}: "
+        f"{_listed(sorted(names))}"
+        for one, many, names in told
+        if names
+    ]
+    return found + [f"{gone} file{'s are' if gone > 1 else ' is'} gone"] * bool(gone)
+
+
+def _listed(names, most=3):
+    rest = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + rest
+
+
+def _told(element):
+    values = f" of 0 to {element.high}" if element.kind == "tokens" else ""
+    return f"{element.kind} {list(element.shape)}{values}"
+
+
+def of_arrays(name, splits, classes=(), feed=None, paired=True, words=(), origin=None, files=None):
     """A `Data` of arrays.
 
     Args:
         name: of the data.
         splits: `{"train": {column: array [N, ...]}, "test": ...}`. What rows are is seen by the
-            array (`KINDS`); a column "labels" has int classes.
+            name of the column, if it is one of `tfgen.endpoint.ELEMENTS`, and else by the array
+            (`KINDS`); a column "labels" has int classes.
         classes: the name of each label.
         feed: the columns of a batch, by default the first.
-        paired: see `Data`.
+        paired, words, origin, files: see `Data`; the origin is the name if absent.
 
     Raises:
         InputError: rows that nothing here knows.
     """
-    columns = {c: _element(name, c, array, classes) for c, array in splits["train"].items()}
+    columns = {
+        column: _element(name, column, [arrays[column] for arrays in splits.values()], classes)
+        for column in splits["train"]
+    }
     stored = {
         split: {column: in_memory(array) for column, array in arrays.items()}
         for split, arrays in splits.items()
@@ -381,25 +546,49 @@ def of_arrays(name, splits, classes=(), feed=None, paired=True):
         for split, arrays in splits.items()
     }
     feed = tuple(feed or list(columns)[:1])
-    return Data(name, columns, lambda: stored, sizes, tuple(classes), feed, paired)
+    return Data(
+        name,
+        columns,
+        lambda: stored,
+        sizes,
+        tuple(classes),
+        feed,
+        paired,
+        words=tuple(words),
+        origin=origin or name,
+        files=files or {},
+    )
 
 
-def _element(name, column, array, classes):
+def _element(name, column, arrays, classes):
+    """The `Element` of a column, of its array in each split."""
     if column == "labels":
         return labels(len(classes))
+    array = arrays[0]
     kind = KINDS.get((array.dtype.kind, array.ndim))
-    if kind is None or array.dtype.kind == "u" and array.dtype != np.uint8:
+    if column in ELEMENTS and column not in NAMES and array.dtype.kind == "f":
+        return Element(column, tuple(array.shape[1:]))
+    if (
+        kind is None
+        or kind != NAMES.get(column, kind)
+        or array.dtype.kind == "u"
+        and array.dtype != np.uint8
+    ):
         raise InputError(
             f"{name!r}: {column} is {array.dtype} {list(array.shape)}: expected images "
             "(uint8 or float [N, H, W, C]), points (float [N, D]), trajectories (float [N, T, D]), "
-            "tokens (int [N, T]) or videos (uint8 [N, T, H, W, C])."
+            "tokens (int [N, T]), masks (bool [N, H, W, 1]) or videos (uint8 [N, T, H, W, C])."
         )
     shape = tuple(array.shape[1:])
     own = None if kind == column else column
     if kind in ("images", "videos"):
         return Element(kind, shape, "float32", -1.0, 1.0, column=own)
+    if kind == "masks":
+        return Element(kind, shape, "float32", 0.0, 1.0, column=own)
     if kind == "tokens":
-        return Element(kind, shape, "int32", 0, int(array.max()), column=own)
+        high = max(int(array.max()) for array in arrays)
+        known = "captions" if column == "captions" else kind
+        return Element(known, shape, "int32", 0, high, column=own)
     return Element(kind, shape, column=own)
 
 
@@ -433,24 +622,3 @@ def in_memory(array):
     array = np.asarray(array)
     with tf.device("CPU:0"):
         return tf.constant(array, kinds.get(array.dtype.kind))
-
-
-def hold_out(**columns):
-    """Splits of a set that has no test rows of its own: a tenth of it, drawn once for all.
-
-    Args:
-        columns: arrays `[N, ...]`, N at least 2; None for one that there is not.
-
-    Returns:
-        `{"train": {column: array}, "test": ...}`; both keep the stored order.
-    """
-    columns = {name: array for name, array in columns.items() if array is not None}
-    size = len(next(iter(columns.values())))
-    # RandomState, not Generator: NumPy promises that its streams never change (NEP 19).
-    order = np.random.RandomState(0).permutation(size)
-    cut = size - max(1, size // 10)
-    parts = {"train": np.sort(order[:cut]), "test": np.sort(order[cut:])}
-    return {
-        split: {name: array[places] for name, array in columns.items()}
-        for split, places in parts.items()
-    }

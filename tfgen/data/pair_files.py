@@ -1,14 +1,12 @@
 """Images of two domains from folders."""
 
-import concurrent.futures
-import os
+import warnings
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
 
 from tfgen.data import image_files
-from tfgen.data.data import hold_out
+from tfgen.data import splits as rules
 from tfgen.data.pairs import pairs
 from tfgen.errors import InputError
 
@@ -16,7 +14,7 @@ from tfgen.errors import InputError
 def read_pairs(name, path, size=None):
     """`pairs:PATH`: images of equal names in the folders A and B, or images of two halves.
 
-    Either lies in PATH, or in PATH/train with PATH/test, or else PATH/val, for testing; without
+    Either lies in PATH, or in PATH/train with one of `image_files.TESTS` for testing; without
     these a tenth is held out. Of an image without folders A and B the left half is A, the right B.
 
     Args:
@@ -28,28 +26,38 @@ def read_pairs(name, path, size=None):
         InputError: names the file that has no partner, another size or other channels.
     """
     root = _folder(path)
-    folders = _splits(root)
-    found = {split: _find_pairs(folder) for split, folder in folders.items()}
-    sides, first = {}, None
-    for split, files in found.items():
-        if _halved(folders[split]):
-            sides[split], first = _read(name, files, size, first, halves=True)
-        else:
-            a, first = _read(name, files[0], size, first)
-            b, first = _read(name, files[1], size, first, partners=files[0])
-            sides[split] = a, b
-    return pairs(name, _held(name, sides))
+    sides, names, first, files, askew = {}, {}, None, [], []
+    for split, folder in image_files.split_folders(root).items():
+        halved = not ((folder / "A").is_dir() or (folder / "B").is_dir())
+        rows = [(file,) for file in _files(folder)] if halved else _find_pairs(folder)
+        names[split] = [row[0].stem for row in rows]
+        sides[split], first, doubtful = _read(name, rows, size, first, halved)
+        files += [file.path for row in rows for file in row]
+        askew += doubtful
+    if askew:
+        one, other = askew[0]
+        warnings.warn(
+            f"{len(askew)} pairs have one image that is turned as its EXIF says and one that has "
+            f"none, such as {str(one)!r} and {str(other)!r}: look whether they lie alike",
+            stacklevel=4,
+        )
+    if "test" not in sides:
+        held = _held(name, names["train"])
+        sides = rules.divided(held, dict(zip("ab", sides["train"], strict=True)))
+        sides = {split: (columns["a"], columns["b"]) for split, columns in sides.items()}
+    return pairs(name, sides, origin=_origin("pairs", root), files=image_files.sizes(root, files))
 
 
 def read_unpaired(name, path, size=None):
     """`unpaired:PATH`: the images in PATH/trainA and PATH/trainB, testA and testB for testing.
 
-    Without testA and testB a tenth is held out. Arguments and errors as in `read_pairs`.
+    Instead of test the folders may begin as the others of `image_files.TESTS`. Without them a tenth
+    is held out. Arguments and errors as in `read_pairs`.
     """
     root = _folder(path)
-    sides, first = {}, None
-    splits = ["train", *(["test"] if any((root / f"test{s}").is_dir() for s in "AB") else [])]
-    for split in splits:
+    test = [t for t in image_files.TESTS if any((root / f"{t}{s}").is_dir() for s in "AB")][:1]
+    sides, names, first, files = {}, {}, None, []
+    for split in ["train", *test]:
         both = []
         for side in "AB":
             folder = root / f"{split}{side}"
@@ -58,10 +66,25 @@ def read_unpaired(name, path, size=None):
                     f"There is no folder {str(folder)!r}: unpaired:PATH needs trainA and trainB, "
                     "and testA and testB or neither."
                 )
-            images, first = _read(name, _files(folder), size, first)
+            rows = [(file,) for file in _files(folder)]
+            (images,), first, _ = _read(name, rows, size, first)
             both.append(images)
-        sides[split] = tuple(both)
-    return pairs(name, _held(name, sides), paired=False)
+            names[split, side] = [file.stem for (file,) in rows]
+            files += [file.path for (file,) in rows]
+        sides["train" if split == "train" else "test"] = tuple(both)
+    if not test:
+        parts = [
+            rules.divided(_held(name, names["train", side]), {"images": images})
+            for side, images in zip("AB", sides["train"], strict=True)
+        ]
+        sides = {split: tuple(part[split]["images"] for part in parts) for split in parts[0]}
+    return pairs(
+        name,
+        sides,
+        paired=False,
+        origin=_origin("unpaired", root),
+        files=image_files.sizes(root, files),
+    )
 
 
 def _folder(path):
@@ -71,127 +94,145 @@ def _folder(path):
     return root
 
 
-def _splits(root):
-    """`{"train": folder}` and, where there is a folder for it, `"test"`."""
-    if not (root / "train").is_dir():
-        return {"train": root}
-    test = next((root / n for n in ("test", "val") if (root / n).is_dir()), None)
-    return {"train": root / "train"} | ({"test": test} if test else {})
+def _origin(scheme, root):
+    return f"{scheme}:{root.absolute()}"
 
 
-def _halved(folder):
-    return not ((folder / "A").is_dir() or (folder / "B").is_dir())
+def _held(name, names):
+    if len(names) < 2:
+        raise InputError(f"{name!r} has one image: it takes two, as one is held out for testing.")
+    return rules.by_name(names)
 
 
 def _files(folder):
-    """The images of a folder, sorted by name.
-
-    Raises:
-        InputError: there is none.
-    """
-    found = [
-        file
-        for file in sorted(folder.iterdir())
-        if file.suffix.lower() in image_files.SUFFIXES and not file.name.startswith(".")
-    ]
+    found = image_files.find(folder)
     if not found:
-        raise InputError(f"{str(folder)!r} has no image ({', '.join(image_files.SUFFIXES)}).")
+        raise InputError(f"{str(folder)!r} has no image.")
     return found
 
 
 def _find_pairs(folder):
-    """Files with halves; or files of A and files of B, in the same order of names."""
-    if _halved(folder):
-        return _files(folder)
+    """A file of A and a file of B for each name, in the order of names."""
+    sides = []
     for side in "AB":
         if not (folder / side).is_dir():
             raise InputError(f"There is no folder {str(folder / side)!r} beside the other domain.")
-    named = [{file.stem: file for file in _files(folder / side)} for side in "AB"]
-    for own, other, side in ((*named, "B"), (*named[::-1], "A")):
+        named = {}
+        for file in _files(folder / side):
+            if file.stem in named:
+                raise InputError(
+                    f"{str(named[file.stem].path)!r} and {str(file.path)!r} have one name: "
+                    "remove one, as equal names make a pair."
+                )
+            named[file.stem] = file
+        sides.append(named)
+    for own, other, side in ((*sides, "B"), (*sides[::-1], "A")):
         for stem in sorted(own.keys() - other.keys()):
             raise InputError(
-                f"{str(own[stem])!r} has no partner: expected {stem!r} with the suffix of an image "
-                f"in {str(folder / side)!r}; equal names make a pair."
+                f"{str(own[stem].path)!r} has no partner: expected {stem!r} with the suffix of an "
+                f"image in {str(folder / side)!r}; equal names make a pair."
             )
-    return tuple([side[stem] for stem in sorted(side)] for side in named)
+    return [(sides[0][stem], sides[1][stem]) for stem in sorted(sides[0])]
 
 
-def _read(name, files, size, first=None, halves=False, partners=None):
+def _read(name, rows, size, first=None, halves=False):
     """Images of one kind from files.
 
     Args:
         name: of the data, for an error.
-        files: a list of paths.
+        rows: a list of tuples of `File`s: one, or the two of a pair.
         size: as in `read_pairs`.
-        first: `(file, shape)` that all others must agree with, or None for the first of `files`.
+        first: `(path, shape)` that all others must agree with, or None for the first of `rows`.
         halves: whether each is cut into a left and a right half.
-        partners: files whose images must have the same sizes before scaling, row by row; or None.
 
     Returns:
-        uint8 `[N, H, W, C]`, or the two of the halves; and the `first` for other calls.
+        A tuple of uint8 `[N, H, W, C]`, one for each file of a row or for each half; the `first`
+        for other calls; and `[[path, path]]` of pairs that may not lie alike.
     """
 
-    def read(numbered):
-        number, file = numbered
-        try:
-            with Image.open(file) as picture:
-                gray = picture.mode in ("1", "L", "LA") or picture.mode.startswith("I")
-            image = image_files.decode(file)[..., : 1 if gray else 3]
-        except Exception as error:  # a decoder may raise anything, given bytes from anywhere
-            raise InputError(f"{str(file)!r} cannot be read as an image: {error}") from None
-        height, width = image.shape[:2]
-        if partners:
-            with Image.open(partners[number]) as partner:
-                theirs = partner.size
-            if theirs != (width, height):
+    def read(row):
+        images = [_decoded(file.path) for file in row]
+        if len(row) == 2:
+            _check_partners([file.path for file in row], images)
+        pixels = [image.pixels[..., : 1 if image.gray else 3] for image in images]
+        if halves:
+            width = pixels[0].shape[1]
+            if width % 2:
                 raise InputError(
-                    f"{str(file)!r} is {width}x{height}, but its partner "
-                    f"{str(partners[number])!r} is {theirs[0]}x{theirs[1]}: a pair has one size."
+                    f"{str(row[0].path)!r} is {width} pixels wide: two halves need an even width; "
+                    "or put the images into the folders A and B."
                 )
-        if halves and width % 2:
-            raise InputError(
-                f"{str(file)!r} is {width} pixels wide: two halves need an even width; or put the "
-                "images into the folders A and B."
-            )
-        parts = np.split(image, 2, axis=1) if halves else [image]
-        return [part if size is None else image_files.fit(part, size) for part in parts]
+            pixels = np.split(pixels[0], 2, axis=1)
+        if size is not None:
+            pixels = [image_files.fit(image, size) for image in pixels]
+        return pixels, len(row) == 2 and _may_lie_askew(images)
 
-    stored = None
-    with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
-        for i, (file, parts) in enumerate(
-            zip(files, pool.map(read, enumerate(files)), strict=True)
-        ):
-            first = first or (file, parts[0].shape)
-            _agree(file, parts[0].shape, *first)
-            if stored is None:
-                image_files.check_memory(name, len(files) * len(parts), parts[0].shape)
-                stored = [np.empty([len(files), *part.shape], "uint8") for part in parts]
-            for array, part in zip(stored, parts, strict=True):
-                array[i] = part
-    return tuple(stored) if halves else stored[0], first
+    stored, askew = None, []
+    rows_read = zip(rows, image_files.in_parallel(read, rows), strict=True)
+    for i, (row, (images, doubtful)) in enumerate(rows_read):
+        paths = [file.path for file in row] * (2 if halves else 1)
+        for path, image in zip(paths, images, strict=True):
+            first = first or (path, image.shape)
+            _agree(path, image.shape, *first)
+        if stored is None:
+            image_files.check_memory(name, len(rows) * len(images), images[0].shape)
+            stored = [np.empty([len(rows), *image.shape], "uint8") for image in images]
+        for array, image in zip(stored, images, strict=True):
+            array[i] = image
+        if doubtful:
+            askew.append(paths)
+    return tuple(stored), first, askew
 
 
-def _agree(file, shape, first, expected):
+def _decoded(path):
+    try:
+        return image_files.decoded(path)
+    except Exception as error:  # a decoder may raise anything, given bytes from anywhere
+        raise InputError(f"{str(path)!r} cannot be read as an image: {error}") from None
+
+
+def _check_partners(paths, images):
+    """Raises an InputError if the two images of a pair differ in size, when they are upright."""
+    (width, height), (other_width, other_height) = (
+        image.pixels.shape[1::-1] for image in images[::-1]
+    )
+    if (width, height) == (other_width, other_height):
+        return
+    turned = ""
+    if (images[0].orientation == 1) != (images[1].orientation == 1):
+        at = int(images[0].orientation == 1)
+        turned = (
+            f" ({str(paths[at])!r} is turned, as its EXIF has the orientation "
+            f"{images[at].orientation}, and the other has none)"
+        )
+    raise InputError(
+        f"{str(paths[1])!r} is {width}x{height}, but its partner {str(paths[0])!r} is "
+        f"{other_width}x{other_height}{turned}: a pair has one size."
+    )
+
+
+def _may_lie_askew(images):
+    """Whether one image of a pair is turned and one is not, and their sizes do not tell if rightly.
+
+    After a quarter turn of an image that is no square, equal sizes say that the other was made of
+    the upright one.
+    """
+    turned = {image.orientation for image in images} - {1}
+    height, width = images[0].pixels.shape[:2]
+    one = any(image.orientation == 1 for image in images)
+    return one and any(orientation < 5 or height == width for orientation in turned)
+
+
+def _agree(path, shape, first, expected):
     """Raises an InputError that names the file, if the shapes differ."""
     if shape[-1] != expected[-1]:
         kinds = {1: "gray (1 channel)", 3: "coloured (3 channels)"}
         raise InputError(
-            f"{str(file)!r} is {kinds[shape[-1]]}, but {str(first)!r} is {kinds[expected[-1]]}: "
+            f"{str(path)!r} is {kinds[shape[-1]]}, but {str(first)!r} is {kinds[expected[-1]]}: "
             "save all as gray, or all as RGB."
         )
     if shape != expected:
         raise InputError(
-            f"{str(file)!r} is {shape[1]}x{shape[0]}, but {str(first)!r} is "
+            f"{str(path)!r} is {shape[1]}x{shape[0]}, but {str(first)!r} is "
             f"{expected[1]}x{expected[0]}: pass an image_size."
         )
-
-
-def _held(name, sides):
-    """Splits from arrays `{split: (a, b)}`; a tenth is held out where there is no test."""
-    if "test" in sides:
-        return sides
-    a, b = sides["train"]
-    if min(len(a), len(b)) < 2:
-        raise InputError(f"{name!r} has one image: it takes two, as one is held out for testing.")
-    held = [hold_out(rows=rows) for rows in (a, b)]  # the same rows, a function of their number
-    return {split: tuple(side[split]["rows"] for side in held) for split in ("train", "test")}

@@ -4,7 +4,7 @@ from tfgen.data.data import of_arrays
 from tfgen.errors import InputError
 
 
-def pairs(name, splits, paired=True):
+def pairs(name, splits, paired=True, **origin):
     """A `Data` whose elements are `(image_a, image_b)`.
 
     Args:
@@ -12,6 +12,7 @@ def pairs(name, splits, paired=True):
         splits: `{"train": (A, B), "test": (A, B)}`, each uint8 `[N, H, W, C]`.
         paired: whether row i of A and row i of B belong together. If not, each domain has an
             order and a number of rows of its own.
+        origin: as in `of_arrays`: `origin` and `files`.
 
     Raises:
         InputError: A and B differ in size or channels.
@@ -28,7 +29,7 @@ def pairs(name, splits, paired=True):
             f"{b.shape[2]}x{b.shape[1]}: pass an image_size."
         )
     columns = {split: dict(zip("ab", sides, strict=True)) for split, sides in splits.items()}
-    return of_arrays(name, columns, feed=("a", "b"), paired=paired)
+    return of_arrays(name, columns, feed=("a", "b"), paired=paired, **origin)
 
 
 def combine(name, a, b):
@@ -44,4 +45,10 @@ def combine(name, a, b):
         split: tuple(data.splits[split]["images"].numpy() for data in (a, b))
         for split in ("train", "test")
     }
-    return pairs(name, splits, paired=False)
+    origin = f"unpaired:{a.origin},{b.origin}"
+    files = {
+        f"{side}/{file}": size
+        for side, data in zip("AB", (a, b), strict=True)
+        for file, size in data.files.items()
+    }
+    return pairs(name, splits, paired=False, origin=origin, files=files)

@@ -11,7 +11,8 @@ import numpy as np
 import tensorflow as tf
 
 from tfgen.data import image_files, names, pair_files, pairs, renderings, synthetic
-from tfgen.data.data import hold_out, of_arrays
+from tfgen.data.data import changes, of_arrays
+from tfgen.data.splits import hold_out
 from tfgen.errors import InputError
 
 
@@ -54,6 +55,28 @@ def load(name, image_size=None):
     return data.resized(image_size) if image_size else data
 
 
+def load_again(description, name, image_size=None):
+    """The set that a run was trained on: from where it lay then, or, if it has moved, as named.
+
+    Args:
+        description: as `Data.describe` gave it.
+        name, image_size: what `load` was given then.
+
+    Raises:
+        InputError: it is not there; or it is where `name` leads to now, but has changed.
+    """
+    try:
+        return load(description["origin"], image_size)
+    except InputError:
+        if name == description["origin"]:
+            raise
+        with contextlib.suppress(InputError):
+            found = load(name, image_size)
+            if not changes(description, found):
+                return found
+        raise
+
+
 def _unknown(name):
     known = [*names.EMBEDDED, *names.DOWNLOADED, *names.SCHEMES]
     close = difflib.get_close_matches(name, known, n=1)
@@ -72,12 +95,9 @@ def _digits():
 
 
 def _folder(name, path, image_size):
-    splits, classes = image_files.read_folder(path, image_size)
-    if "test" in splits:
-        return of_arrays(name, {key: _columns(*split) for key, split in splits.items()}, classes)
-    if len(splits["train"][0]) < 2:
-        raise InputError(f"{path!r} has one image: it takes two, as one is held out for testing.")
-    return of_arrays(name, hold_out(**_columns(*splits["train"])), classes)
+    found = image_files.read_folder(path, image_size)
+    origin = f"folder:{Path(path).expanduser().absolute()}"
+    return of_arrays(name, found.splits, found.classes, origin=origin, files=found.files)
 
 
 def _columns(images, labels):

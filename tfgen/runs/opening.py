@@ -8,8 +8,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tfgen.data import load
-from tfgen.data.data import changes, described
+from tfgen.data.data import changes, described, matched
+from tfgen.data.sets import load_again
 from tfgen.endpoint import draw
 from tfgen.errors import InputError
 from tfgen.runs import checkpoints, devices, packing
@@ -79,7 +79,7 @@ def _last_stage(folder, run, find):
                 f"the data of {folder} came from arrays, which a run does not keep: use the "
                 "arrays that it was trained on"
             )
-        data = load(run["data"], run["image_size"])
+        data = load_again(run["described"], run["data"], run["image_size"])
         changed = changes(run["described"], data)
         if changed:
             warnings.warn(
@@ -87,7 +87,7 @@ def _last_stage(folder, run, find):
                 + "; ".join(changed),
                 stacklevel=2,
             )
-        return data.splits
+        return matched(run["described"], data).splits
 
     data = described(run["described"], rows)
     keras.utils.set_random_seed(run["seed"])

@@ -13,7 +13,7 @@ import keras
 
 from tfgen import figures, files
 from tfgen.data import Data, load
-from tfgen.data.data import changes
+from tfgen.data.data import changes, matched
 from tfgen.errors import InputError
 from tfgen.runs import callbacks, checkpoints, devices, opening
 from tfgen.runs.diagnostics import Diagnostics
@@ -79,11 +79,17 @@ def train(
         raise InputError("diagnostics examine models on one machine, but TF_CONFIG names several")
     strategy = devices.strategy(setup.replicas)
     data = setup.data if own else load(setup.data, setup.image_size)
-    if before and (changed := changes(before["described"], data)):
-        raise InputError(
-            f"the data {name!r} have changed since {folder} began: {'; '.join(changed)}. "
-            "Put them back to go on, or choose another folder"
-        )
+    if own and setup.image_size:
+        data = data.resized(setup.image_size)
+    if setup.mirror:
+        data = data.mirrored
+    if before:
+        if changed := changes(before["described"], data):
+            raise InputError(
+                f"the data {name!r} have changed since {folder} began: {'; '.join(changed)}. "
+                "Put them back to go on, or choose another folder"
+            )
+        data = matched(before["described"], data)
     passed = []
     with devices.policy(setup.precision), strategy.scope():
         for number, stage in enumerate(recipe.stages(data, settings, setup.seed)):
