@@ -31,6 +31,9 @@ def train(
     precision: Annotated[
         str, typer.Option(help="float32, mixed_bfloat16 or mixed_float16.")
     ] = "float32",
+    mirror: Annotated[
+        bool, typer.Option("--mirror", help="Mirror half of the training images at random.")
+    ] = False,
     minutes: Annotated[float, typer.Option(help="Between two checkpoints, at most.")] = 10.0,
     keep: Annotated[int, typer.Option(help="Checkpoints that stay.", min=1)] = 3,
     diagnose: Annotated[
@@ -51,7 +54,7 @@ def train(
     if replicas != "auto":
         replicas = positive("replicas", replicas, "auto")
     run = run or pathlib.Path("runs") / f"{model}-{data.replace(':', '-').replace('/', '-')}"
-    setup = recipes.Setup(data, image_size, seed, replicas, precision)
+    setup = recipes.Setup(data, image_size, seed, replicas, precision, mirror)
     try:
         training.train(
             zoo.find(model),

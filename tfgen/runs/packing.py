@@ -114,6 +114,7 @@ def command(run):
     for option in ("image_size", "seed", "precision"):
         if run[option] not in (None, 0, "float32"):
             parts += [f"--{option.replace('_', '-')}", str(run[option])]
+    parts += ["--mirror"] if run["mirror"] else []
     return " ".join(parts)
 
 

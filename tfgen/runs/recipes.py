@@ -163,6 +163,8 @@ class Setup(NamedTuple):
         seed: of the weights, the order of the data and all noise.
         replicas: "auto" for all GPUs, or a number of devices.
         precision: a Keras dtype policy: float32, mixed_bfloat16 or mixed_float16.
+        mirror: whether half of the training images are mirrored at random, as fits a small set
+            that has no left and right.
     """
 
     data: str | Data = "digits"
@@ -170,6 +172,7 @@ class Setup(NamedTuple):
     seed: int = 0
     replicas: str | int = "auto"
     precision: str = "float32"
+    mirror: bool = False
 
 
 def written(value):
