@@ -438,7 +438,8 @@ def test_files_are_translated_under_their_names(tmp_path):
         truth[(out / name).with_suffix(".png")] = 255 - levels
     (source / "broken.png").write_bytes(b"no image")
     (source / "notes.txt").write_text("no image either")
-    done = translate(Negative(), source, "a2b", out)
+    with pytest.warns(UserWarning, match="left out: 1 .txt"):
+        done = translate(Negative(), source, "a2b", out)
     assert set(done.written) == set(truth) and list(done.broken) == [source / "broken.png"]
     for path, levels in truth.items():
         np.testing.assert_array_equal(np.asarray(Image.open(path)), levels)
@@ -463,5 +464,113 @@ def test_what_cannot_be_translated_is_told(tmp_path):
     with pytest.raises(InputError, match="no image in it"):
         translate(Negative(), tmp_path / "empty", "a2b", tmp_path / "out")
     (tmp_path / "empty/z.png").write_bytes(b"no image")
-    with pytest.raises(InputError, match="none of 1 files can be read"):
+    with pytest.raises(InputError, match="none of 1 files can be translated.*cannot identify"):
         translate(Negative(), tmp_path / "empty", "a2b", tmp_path / "out")
+
+
+def photos(folder, *names, size=(8, 8)):
+    """Writes pictures of noise, and gives `{path: bytes}`."""
+    written = {}
+    for name in names:
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(np.random.RandomState(0).randint(0, 256, [*size, 3], "uint8")).save(path)
+        written[path] = path.read_bytes()
+    return written
+
+
+def unchanged(written):
+    return all(path.read_bytes() == content for path, content in written.items())
+
+
+@pytest.mark.parametrize("overwrite", [False, True])
+def test_what_is_translated_is_never_written_over(tmp_path, overwrite):
+    kept = photos(tmp_path / "in", "a.png", "deep/b.png", "c.jpg")
+    (tmp_path / "same").symlink_to(tmp_path / "in")
+    for source, out in (
+        ("in", "in"),
+        ("in", "in/../in"),
+        ("in", "same"),
+        ("same", "in"),
+        ("in/a.png", "in/a.png"),
+        ("in/a.png", "in"),
+    ):
+        with pytest.raises(InputError, match=r"a\.png.* would be written over, and is an input"):
+            translate(Negative(), tmp_path / source, "a2b", tmp_path / out, overwrite=overwrite)
+    assert unchanged(kept) and set((tmp_path / "in").rglob("*.*")) == set(kept)
+
+
+def test_what_is_there_is_written_over_only_when_asked(tmp_path):
+    photos(tmp_path / "in", "a.png", "b.jpg")
+    kept = photos(tmp_path / "out", "a.png", "b.png")
+    with pytest.raises(
+        InputError, match=r"out/a\.png \(and 1 more\) exists already: .*--overwrite"
+    ):
+        translate(Negative(), tmp_path / "in", "a2b", tmp_path / "out")
+    with pytest.raises(InputError, match=r"out/b\.png exists already"):
+        translate(Negative(), tmp_path / "in/b.jpg", "a2b", tmp_path / "out")
+    assert unchanged(kept)
+    translate(Negative(), tmp_path / "in", "a2b", tmp_path / "out", overwrite=True)
+    assert not unchanged(kept)
+
+
+def test_translations_within_the_folder_are_not_translated_again(tmp_path):
+    photos(tmp_path / "in", "a.png")
+    for overwrite in (False, True):
+        done = translate(
+            Negative(), tmp_path / "in", "a2b", tmp_path / "in/out", overwrite=overwrite
+        )
+        assert done.written == [tmp_path / "in/out/a.png"]
+
+
+@pytest.mark.parametrize("name", ["cyclegan", "pix2pix"])
+def test_pictures_of_all_sizes_are_translated(name, tmp_path):
+    """Those that are too small for a mirrored border are continued."""
+    sizes = [(1, 1), (1, 50), (4, 4), (3, 9), (7, 16), (16, 16)]
+    for i, size in enumerate(sizes):
+        photos(tmp_path / "in", f"{i}.png", size=size)
+    model = small(name).model
+    done = translate(model, tmp_path / "in", "a2b", tmp_path / "out")
+    assert not done.broken and len(done.written) == len(sizes)
+    for i, (height, width) in enumerate(sizes):
+        with Image.open(tmp_path / "out" / f"{i}.png") as picture:
+            assert picture.size == (width, height)
+    # What needs no continuation is what the model makes of it.
+    with Image.open(tmp_path / "in/5.png") as picture:
+        image = np.asarray(picture)[None] / 127.5 - 1
+    endpoint = model.endpoints["translate_a_to_b"]
+    given = {"images": tf.constant(image, tf.float32), "seeds": tf.constant([5])}
+    truth = endpoint(**{e.name: given[e.name] for e in endpoint.inputs})["images"]
+    with Image.open(tmp_path / "out/5.png") as picture:
+        np.testing.assert_allclose(np.asarray(picture), (truth[0] + 1) * 127.5, atol=0.51)
+
+
+def test_a_picture_too_large_for_the_memory_is_passed_over(tmp_path, monkeypatch):
+    photos(tmp_path / "in", "a.png", "b.png")
+    photos(tmp_path / "in", "large.png", size=(64, 80))
+    model = small("cyclegan").model
+    # The largest tensor has 2 channels at 64 pixels and a border of 3, 3 copies of 4 bytes each.
+    each = 3 * 4 * 3 * (70 / 64) ** 2
+    monkeypatch.setattr("tfgen.data.image_files.memory", lambda: int(2 * each * 64 * 79))
+    done = translate(model, tmp_path / "in", "a2b", tmp_path / "out")
+    assert [path.name for path in done.written] == ["a.png", "b.png"]
+    (path,) = done.broken
+    assert path.name == "large.png" and "scale it down" in done.broken[path]
+    monkeypatch.setattr("tfgen.data.image_files.memory", lambda: int(2 * each * 64 * 81))
+    assert not translate(model, tmp_path / "in", "a2b", tmp_path / "more").broken
+
+
+class Failing(Negative):
+    """Fails on pictures that are dark."""
+
+    def invert(self, rows):
+        tf.debugging.assert_greater(tf.reduce_max(rows), -1.0, "too dark")
+        return super().invert(rows)
+
+
+def test_a_picture_that_fails_stops_no_other(tmp_path):
+    photos(tmp_path / "in", "a.png", "c.png")
+    Image.new("RGB", (8, 8)).save(tmp_path / "in/b.png")
+    done = translate(Failing(), tmp_path / "in", "a2b", tmp_path / "out")
+    assert [path.name for path in done.written] == ["a.png", "c.png"]
+    assert "too dark" in done.broken[tmp_path / "in/b.png"]

@@ -78,16 +78,17 @@ def translate(
     out: Annotated[pathlib.Path, typer.Option(help="A .png for one image, or a folder.")],
     direction: Annotated[str | None, typer.Option(help="a2b or b2a.")] = None,
     seed: Annotated[int, typer.Option(help="Of the first image, for models with noise.")] = 0,
+    overwrite: Overwrite = False,
 ):
     """Translates image files of any size, each under its own name."""
     start_tensorflow()
     from tfgen.latents.translation import translate
 
     model, _ = zoo.open_model(run)
-    done = translate(model, source, direction, out, seed, console)
+    done = translate(model, source, direction, out, seed, console, overwrite)
     for file, reason in done.broken.items():
         errors.print(f"skipped {file}: {reason}", markup=False, highlight=False, soft_wrap=True)
-    skipped = f", {len(done.broken)} skipped as unreadable" if done.broken else ""
+    skipped = f", {len(done.broken)} skipped" if done.broken else ""
     say(f"{len(done.written)} translated{skipped}: {out}")
 
 

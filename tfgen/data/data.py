@@ -6,7 +6,6 @@ import functools
 import hashlib
 import math
 import unicodedata
-import warnings
 from collections.abc import Callable
 
 import numpy as np
@@ -16,7 +15,7 @@ from tfgen.data import image_files, levels
 from tfgen.data.augmentation import AUGMENTATION, jittered, mirrored
 from tfgen.endpoint import ELEMENTS, Element, labels
 from tfgen.endpoint import KINDS as NAMES
-from tfgen.errors import InputError
+from tfgen.errors import InputError, note
 
 # What rows are by the type and the rank of the array that holds them: images and videos of 8 bits
 # or of floats in [-1, 1], masks, points, trajectories of positions, sequences or maps of tokens.
@@ -188,10 +187,9 @@ class Data:
         if is_name and text in names:
             label = names.index(text)
             if number < known and number != label:
-                warnings.warn(
+                note(
                     f"label {text} is taken as the class of this name, whose number is {label}; "
-                    f"the class of number {number} is {self.classes[number]!r}",
-                    stacklevel=2,
+                    f"the class of number {number} is {self.classes[number]!r}"
                 )
             return label
         if number < known:

@@ -7,7 +7,6 @@ import math
 import os
 import re
 import unicodedata
-import warnings
 from pathlib import Path
 from typing import NamedTuple
 
@@ -15,7 +14,7 @@ import numpy as np
 from PIL import Image, ImageOps
 
 from tfgen.data import splits
-from tfgen.errors import InputError
+from tfgen.errors import InputError, note
 
 # Formats that Pillow opens and that are not taken: what another program decodes (PostScript), and
 # what nothing decodes unless a handler is installed.
@@ -141,7 +140,7 @@ def find(folder):
     if others:
         told = ", ".join(f"{count} {suffix}" for suffix, count in others.most_common(5))
         more = f", and {len(others) - 5} endings more" if len(others) > 5 else ""
-        _warn(f"{folder}: files that are no images are left out: {told}{more}")
+        note(f"{folder}: files that are no images are left out: {told}{more}")
     return sorted(found, key=lambda file: (file.name.split("/"), str(file.path)))
 
 
@@ -177,7 +176,7 @@ def split_folders(root):
         return {"train": root}
     tests = [root / name for name in TESTS if (root / name).is_dir()]
     for folder in tests[1:]:
-        _warn(f"{folder} is not used, as {tests[0]} has the images for testing")
+        note(f"{folder} is not used, as {tests[0]} has the images for testing")
     return {"train": root / "train"} | ({"test": tests[0]} if tests else {})
 
 
@@ -295,15 +294,11 @@ def _read(files, root, size):
     if broken:
         told = [f"{file.relative_to(root)} ({error})" for file, error in sorted(broken.items())]
         told = told if len(told) <= 10 else [*told[:10], f"and {len(told) - 10} more"]
-        _warn(
+        note(
             f"{len(broken)} of {len(files)} images cannot be read, and are skipped: "
             + ", ".join(told)
         )
     return (None if images is None else images[: len(kept), ..., : 3 if colour else 1]), set(kept)
-
-
-def _warn(text):
-    warnings.warn(text, stacklevel=6)  # where a set is loaded
 
 
 def in_parallel(work, items):

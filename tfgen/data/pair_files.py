@@ -1,6 +1,5 @@
 """Images of two domains from folders."""
 
-import warnings
 from pathlib import Path
 
 import numpy as np
@@ -8,7 +7,7 @@ import numpy as np
 from tfgen.data import image_files
 from tfgen.data import splits as rules
 from tfgen.data.pairs import pairs
-from tfgen.errors import InputError
+from tfgen.errors import InputError, note
 
 
 def read_pairs(name, path, size=None):
@@ -36,10 +35,9 @@ def read_pairs(name, path, size=None):
         askew += doubtful
     if askew:
         one, other = askew[0]
-        warnings.warn(
+        note(
             f"{len(askew)} pairs have one image that is turned as its EXIF says and one that has "
-            f"none, such as {str(one)!r} and {str(other)!r}: look whether they lie alike",
-            stacklevel=4,
+            f"none, such as {str(one)!r} and {str(other)!r}: look whether they lie alike"
         )
     if "test" not in sides:
         held = _held(name, names["train"])

@@ -7,6 +7,7 @@ from tfgen.layers.reflection import ReflectionPadding
 from tfgen.networks.initial import reseeded
 
 MULTIPLE = 4  # of which height and width must be multiples: two halvings
+LEAST = 8  # pixels of a side: at a quarter of it a border of 1 is mirrored, which takes 2
 
 
 def translator(channels, outputs, blocks=9, width=64, initializer="glorot_uniform", name="resnet"):

@@ -2,7 +2,6 @@
 
 import json
 import pathlib
-import warnings
 
 import keras
 import numpy as np
@@ -11,7 +10,7 @@ import tensorflow as tf
 from tfgen.data.data import changes, described, matched
 from tfgen.data.sets import load_again
 from tfgen.endpoint import draw
-from tfgen.errors import InputError
+from tfgen.errors import InputError, note
 from tfgen.runs import checkpoints, devices, packing
 
 
@@ -82,10 +81,9 @@ def _last_stage(folder, run, find):
         data = load_again(run["described"], run["data"], run["image_size"])
         changed = changes(run["described"], data)
         if changed:
-            warnings.warn(
+            note(
                 f"the data {run['data']!r} have changed since {folder} was trained: "
-                + "; ".join(changed),
-                stacklevel=2,
+                + "; ".join(changed)
             )
         return matched(run["described"], data).splits
 

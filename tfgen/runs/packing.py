@@ -88,7 +88,8 @@ def pack(model, run, out, picture=None, numbers=(), dtype="float16"):
         "data": run["data"],
         "image_size": run["image_size"],
         "arrays": run["arrays"],
-        "described": run["described"],
+        # Where the data lay and what their files were called is nobody else's business.
+        "described": run["described"] | {"origin": run["data"], "files": ""},
         "seed": run["seed"],
         "steps": int(model.step.numpy()),
         "command": command(run),
