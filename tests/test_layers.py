@@ -223,6 +223,28 @@ def test_a_spectral_kernel_is_divided_by_what_the_svd_says(layer, shape):
     np.testing.assert_allclose(layer(rows), plain(rows), atol=1e-3)
 
 
+@pytest.mark.parametrize("size", [0.0, 1e-9])
+def test_a_spectral_kernel_may_be_nothing(size):
+    """As after pruning: it stays as it is, learns, and is then normalized as any other."""
+    layer = SpectralDense(5, use_bias=False)
+    layer.build((None, 7))
+    kernel = np.random.default_rng(0).normal(size=(7, 5)).astype("float32")
+    layer.kernel.assign(size * kernel)
+    with tf.GradientTape() as tape:
+        total = tf.reduce_sum(layer(ROWS, training=True))
+    slope = tape.gradient(total, layer.kernel.value).numpy()
+    assert np.isfinite(slope).all() and np.linalg.norm(layer.u) == pytest.approx(
+        1 if size else np.linalg.norm(layer.u), rel=1e-5
+    )
+    if not size:
+        assert not layer(ROWS).numpy().any()
+        np.testing.assert_allclose(slope, ROWS.sum(axis=0)[:, None].repeat(5, 1), rtol=1e-5)
+        layer.kernel.assign(kernel)
+    for _ in range(100):
+        layer(ROWS, training=True)
+    assert largest_singular_value(layer.normalized(False)) == pytest.approx(1, abs=1e-3)
+
+
 def test_a_spectral_guess_turns_in_training_alone():
     layer = SpectralDense(4, activation="relu")
     layer(ROWS)

@@ -57,10 +57,36 @@ def test_wgan_gp_looks_between_data_and_samples():
 
 
 def test_dragan_looks_around_the_data():
-    # Rows at 1 and -1 deviate by 1, so the noise is uniform in (-1/2, 1/2): E[n^2] = 1/12.
-    reals = tf.constant([[1.0], [-1.0]] * (ROWS // 2))
+    # Rows at 3 and 1 deviate by 1: a place u v / 2 above each, u and v uniform. The bowl's slope is
+    # the place itself: E[(2 + n)^2 + n^2] / 2 = 2 + 2 E[n] + E[n^2], E[n] = 1/8, E[n^2] = 1/36.
+    reals = tf.constant([[3.0], [1.0]] * (ROWS // 2))
     value = float(penalties.dragan(bowl, reals))
-    assert value == pytest.approx(1 / 12, abs=5 * 0.08 / np.sqrt(ROWS))
+    assert value == pytest.approx(2 + 1 / 4 + 1 / 36, abs=5 * 2.1 / np.sqrt(ROWS))
+
+
+def test_dragans_places_are_on_one_side_and_on_a_line():
+    """Each number of a row is moved up, by noise of its own, at one place a row of the way."""
+    seen = []
+
+    def critic(x):
+        seen.append(x.numpy())
+        return bowl(x)
+
+    reals = tf.constant(np.random.RandomState(0).choice([-1.0, 1.0], [ROWS, 3]), tf.float32)
+    penalties.dragan(critic, reals)
+    moved = seen[0] - reals.numpy()
+    assert moved.min() > 0 and 0.48 < moved.max() < 0.5 * 1.001
+    assert moved.mean() == pytest.approx(1 / 8, abs=5 * 0.11 / np.sqrt(3 * ROWS))
+    # The common place makes them move together: corr = (1/3 1/4 - 1/16) / (1/9 - 1/16) = 3/7.
+    assert np.corrcoef(moved[:, 0], moved[:, 1])[0, 1] == pytest.approx(3 / 7, abs=0.03)
+
+
+@pytest.mark.parametrize("gray", [0.1, -0.7333333, 1000.3])
+def test_rows_that_are_all_alike_have_a_deviation_of_0(gray):
+    reals = tf.fill([64, 8], gray)
+    value = float(penalties.dragan(bowl, reals))
+    expected = (abs(gray) * np.sqrt(8) - 1) ** 2
+    assert value == pytest.approx(expected, rel=1e-4)
 
 
 def test_r1_looks_at_the_data():

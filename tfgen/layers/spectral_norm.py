@@ -1,10 +1,12 @@
 """Spectral normalization: layers whose kernel is divided by its largest singular value.
 
-Miyato, Kataoka, Koyama and Yoshida, 2018, arXiv:1802.05957, section 2.1 and algorithm 1.
+Miyato, Kataoka, Koyama and Yoshida, 2018, arXiv:1802.05957, algorithm 1.
 """
 
 import keras
 import tensorflow as tf
+
+SMALLEST = 1e-30  # of a squared length: what is shorter has no direction
 
 
 def power_iteration(matrix, u):
@@ -16,11 +18,13 @@ def power_iteration(matrix, u):
 
     Returns:
         The estimate, a scalar that is never too large and whose slope goes to the matrix alone, and
-        a better guess of length 1.
+        a better guess of length 1; of a matrix of zeros, 0 and the guess as it was.
     """
     fixed = tf.stop_gradient(matrix)
-    v = tf.math.l2_normalize(tf.linalg.matvec(fixed, u))
-    u = tf.math.l2_normalize(tf.linalg.matvec(fixed, v, transpose_a=True))
+    v = tf.math.l2_normalize(tf.linalg.matvec(fixed, u), epsilon=SMALLEST)
+    turned = tf.linalg.matvec(fixed, v, transpose_a=True)
+    turned = tf.math.l2_normalize(turned, epsilon=SMALLEST)
+    u = tf.where(tf.reduce_any(turned != 0.0), turned, u)
     return tf.tensordot(v, tf.linalg.matvec(matrix, u), 1), u
 
 
@@ -44,13 +48,16 @@ class _Spectral:
         )
 
     def normalized(self, training):
-        """The kernel over its largest singular value, where `[..., N]` is a matrix `[M, N]`."""
+        """The kernel over its largest singular value, where `[..., N]` is a matrix `[M, N]`.
+
+        A kernel of zeros stays as it is.
+        """
         kernel = tf.cast(self._kernel.value, self.variable_dtype)
         matrix = tf.reshape(kernel, [-1, kernel.shape[-1]])
         largest, u = power_iteration(matrix, self.u.value)
         if training:
             self.u.assign(u)
-        return tf.cast(kernel / largest, self.compute_dtype)
+        return tf.cast(kernel / tf.where(largest > 0.0, largest, 1.0), self.compute_dtype)
 
     def call(self, inputs, training=False):
         outputs = self.linear(inputs, self.normalized(training))

@@ -78,14 +78,19 @@ def gradient_penalty(critic, reals, fakes):
 def dragan(critic, reals):
     """E[(|grad D| - 1)^2] around the data.
 
-    Kodali, Abernethy, Hays and Kira, 2017, arXiv:1705.07215, section 2.3. Their noise is N(0, cI);
-    here it is uniform within half a standard deviation of the batch's numbers to either side, as
-    Lucic et al. took it (2018, arXiv:1711.10337) and much as their own code did.
+    Kodali, Abernethy, Hays and Kira, 2017, arXiv:1705.07215. Their text has noise of N(0, cI); this
+    is the noise of their published notebook (kodalinaveen3/DRAGAN), which Lucic et al. took over:
+    half a standard deviation of the batch's numbers times U(0, 1), to one side, at a place on the
+    way there that is uniform, a row its own. The slope is that of the logit, as in the notebook.
+    (Lucic et al. differentiate the sigmoid of it, in google/compare_gan's first version; what its
+    later `penalty_lib` adds is a noise to both sides, without the way there.)
     """
     replica = tf.distribute.get_replica_context()
-    mean, square = replica.all_reduce("MEAN", [tf.reduce_mean(reals), tf.reduce_mean(reals**2)])
-    noise = random.uniform(random.fresh(reals), reals.shape[1:]) - 0.5
-    return _off_one(critic, reals + tf.sqrt(square - mean**2) * noise)
+    mean = replica.all_reduce("MEAN", tf.reduce_mean(reals))
+    variance = replica.all_reduce("MEAN", tf.reduce_mean((reals - mean) ** 2))
+    noise = 0.5 * tf.sqrt(variance) * random.uniform(random.fresh(reals), reals.shape[1:])
+    place = random.uniform(random.fresh(reals), [1] * (reals.shape.rank - 1))
+    return _off_one(critic, reals + place * noise)
 
 
 def r1(critic, reals):
