@@ -47,7 +47,7 @@ SAMPLES = 2_500
 SHARED = {"latent_dim": 32, "batch_size": 64, "learning_rate": 2e-3}
 # The discriminator's, in the game that collapses: the generator outruns it (Metz et al., 2017).
 SLOW = 4e-4
-NEUTRAL = SHARED | {"network": "neutral", "adam_rate": 2e-3}
+NEUTRAL = SHARED | {"network": "neutral"}
 OWN = {
     "gan": {"gan": NEUTRAL, "minimax gan": NEUTRAL | {"loss": "minimax"}},
     "dragan": {"dragan": {}, "dragan weight=0.1": {"weight": 0.1}},

@@ -134,6 +134,47 @@ def test_conjugates_are_conjugate(name):
 
 
 @every_divergence
+def test_conjugates_are_conjugate_where_exponentials_are_bent(name):
+    """Far out, too, f* is that of the activation, which still goes on to where f* is finite."""
+    outputs = np.array([-40.0, -9.0, -4.0, 4.0, 9.0, 40.0])
+    chosen = f_gan.DIVERGENCES[name]
+    t, found = (f(tf.constant(outputs)).numpy() for f in chosen)
+    conjugates = {  # of the paper's table
+        "kl": lambda t: np.exp(t - 1),
+        "reverse_kl": lambda t: -1 - np.log(-t),
+        "pearson": lambda t: t**2 / 4 + t,
+        "squared_hellinger": lambda t: t / (1 - t),
+        "jensen_shannon": lambda t: -np.log(2 - np.exp(t)),
+        "gan": lambda t: -np.log(1 - np.exp(t)),
+    }
+    with np.errstate(divide="ignore"):
+        expected = conjugates[name](t)
+    well = np.isfinite(expected) & (np.abs(expected) < 30)  # rounding of t near its end
+    np.testing.assert_allclose(found[well], expected[well], rtol=1e-3, atol=1e-9)
+    assert (np.diff(t) > 0).all() or name in ("jensen_shannon", "gan")
+    assert np.abs(t).max() < 1e3 and np.abs(found).max() < 1e3
+
+
+@pytest.mark.parametrize("name", ["kl", "reverse_kl", "squared_hellinger"])
+def test_exponentials_of_a_divergence_have_bounded_slopes(name):
+    outputs = tf.constant(np.linspace(-200, 200, 4001), tf.float32)
+    for function in f_gan.DIVERGENCES[name]:
+        with tf.GradientTape() as tape:
+            tape.watch(outputs)
+            values = function(outputs)
+        slopes = tape.gradient(values, outputs).numpy()
+        assert np.isfinite(values).all() and (slopes > 0).all()
+        assert slopes.max() == pytest.approx(math.exp(3), rel=1e-3) or slopes.max() == 1.0
+    near = np.linspace(-3, 3, 61)  # as in the paper's table
+    np.testing.assert_allclose(f_gan.growth(tf.constant(near)), np.exp(near), rtol=1e-12)
+    np.testing.assert_allclose(f_gan.log_growth(tf.constant(near)), near, rtol=1e-12)
+    far = np.array([-50.0, -5.0, 5.0, 50.0])
+    np.testing.assert_allclose(
+        np.log(f_gan.growth(tf.constant(far))), f_gan.log_growth(tf.constant(far)), rtol=1e-12
+    )
+
+
+@every_divergence
 def test_the_best_critic_attains_the_divergence(name):
     best = [column(BEST[name](P.logpdf(x) - Q.logpdf(x))) for x in places(200_000)]
     loss = f_gan.loss(f_gan.DIVERGENCES[name])
@@ -242,6 +283,19 @@ def test_the_multiplier_moves_in_training_alone():
     assert float(multiplier(tf.constant(3.0), training=False)) == 1.0 * 2 + 0.25 * 4
 
 
+# Hinge: how often each player moves.
+
+
+def test_the_generator_of_the_hinge_may_move_more_often():
+    stage = next(stages("hinge_gan", "ring", n_generator=10))
+    assert stage.rows_per_step == 10 * 16 and stage.model.objectives["discriminator"].updates == 1
+    stage.compile(run_eagerly=True)
+    stage.model.fit(stage.batches(), steps_per_epoch=2, shuffle=False, verbose=0)
+    optimizers = stage.model.optimizers
+    assert int(optimizers["generator"].iterations) == 20
+    assert int(optimizers["discriminator"].iterations) == 2
+
+
 # Autoencoders as discriminators.
 
 
@@ -336,9 +390,8 @@ def test_the_gang_ranks_data_above_the_samples_of_the_rival():
 def test_recipes_share_their_names():
     for name in OBJECTIVES:
         settings = zoo.find(name).settings({})
-        assert {"latent_dim", "hidden", "width", "learning_rate", "batch_size", "epochs"} <= set(
-            settings
-        )
+        shared = {"latent_dim", "hidden", "width", "learning_rate", "ema", "batch_size", "epochs"}
+        assert shared <= set(settings)
         assert (settings["latent_dim"], settings["hidden"], settings["width"]) == (64, 1024, 64)
 
 
@@ -390,9 +443,16 @@ def test_objectives_also_play_on_networks_of_dcgan(name):
     assert keras.layers.Conv2D in kinds and kinds.count(keras.layers.Dense) == 1
     normalized = keras.layers.BatchNormalization in kinds
     assert normalized == (name in ("lsgan", "hinge_gan", "fisher_gan"))
+    if "batch_norm" in recipe.settings({}):
+        given = {"network": "dcgan", "width": 8, "batch_norm": not normalized}
+        other = next(recipe.stages(data, recipe.settings(given))).model
+        kinds = [type(layer) for layer in other.discriminator.layers]
+        assert (keras.layers.BatchNormalization in kinds) != normalized
+    with pytest.raises(InputError, match="hidden=99 counts only with network=neutral"):
+        recipe.settings({"network": "dcgan", "hidden": 99})
     assert model.discriminator(model.sample(tf.range(3))).shape == (3, 1)
     with pytest.raises(InputError, match="network='dcgam' is not one of neutral, dcgan"):
-        next(stages(name, network="dcgam"))
+        next(recipe.function(data, network="dcgam"))
 
 
 def test_the_standard_networks_of_sngan_double_three_times():

@@ -13,10 +13,12 @@ from tfgen import random
 from tfgen.data import load
 from tfgen.data.attributes import stroke
 from tfgen.data.levels import binarize
+from tfgen.endpoint import Element
 from tfgen.errors import InputError
 from tfgen.latents.traversal import codes, traverse
 from tfgen.layers.conditional_norm import ConditionalBatchNorm
 from tfgen.runs import opening
+from zoo.conditional.acgan import discriminator
 
 SMALL = {
     "latent_dim": 4,
@@ -35,7 +37,13 @@ PLAYERS = ("discriminator", "generator")
 
 def stage(name, data="digits", **given):
     recipe = zoo.find(name)
-    small = {key: value for key, value in SMALL.items() if key in recipe.settings({})}
+    idle = {
+        key
+        for (chooser, choice), keys in recipe.only.items()
+        for key in keys
+        if choice != given.get(chooser, recipe.settings({})[chooser])
+    }
+    small = {key: SMALL[key] for key in SMALL if key in recipe.settings({}) and key not in idle}
     made = next(recipe.function(load(data), **recipe.settings(small | given)))
     made.compile()
     return made
@@ -161,11 +169,45 @@ def test_the_label_enters_the_discriminator_by_an_inner_product():
     judge = model.discriminator
     images, labels = batch()
     features = keras.Model(judge.inputs, judge.get_layer("features").output)([images, labels])
-    vectors = judge.get_layer("v").kernel.numpy()[labels]  # v_y
-    alone = features.numpy() @ np.array(judge.get_layer("w").kernel)
+    vectors = judge.get_layer("v").normalized(False).numpy()[labels]  # v_y
+    alone = features.numpy() @ np.array(judge.get_layer("w").normalized(False))
     expected = (vectors * features.numpy()).sum(axis=1) + alone[:, 0]
     np.testing.assert_allclose(judge([images, labels])[:, 0], expected, atol=1e-5)
     assert model.objectives["discriminator"].updates == 5
+
+
+def test_all_weights_of_the_projection_discriminator_are_normalized():
+    """Spectral normalization of every kernel, the class vectors' and the last layer's too."""
+    model = stage("projection_gan").model
+    images, labels = batch()
+    for _ in range(60):
+        model.discriminator([images, labels], training=True)
+    layers = [layer for layer in model.discriminator.layers if hasattr(layer, "kernel")]
+    kernels = [v for v in model.discriminator.trainable_variables if v.name == "kernel"]
+    assert len(layers) == len(kernels) and {"v", "w"} <= {layer.name for layer in layers}
+    for layer in layers:
+        matrix = np.array(layer.normalized(False)).reshape(-1, layer.kernel.shape[-1])
+        assert np.linalg.svd(matrix, compute_uv=False)[0] == pytest.approx(1, abs=0.02)
+    judge = model.discriminator
+    inner = judge.get_layer("features").input  # what the sum over all places is of
+    means, sums = keras.Model(judge.inputs, [inner, judge.get_layer("features").output])(
+        [images, labels]
+    )
+    np.testing.assert_allclose(sums, 16 * means, rtol=1e-5)  # 4 x 4 places
+
+
+@pytest.mark.parametrize(
+    ("size", "expected"),
+    [
+        (32, [16, 32, 64, 128, 256, 512]),
+        (64, [16, 32, 64, 128, 256, 512, 512, 512]),
+        (8, [16, 32]),
+    ],
+)
+def test_the_channels_of_acgan_stop_where_the_table_does(size, expected):
+    network = discriminator(10, Element("images", (size, size, 3)), 16)
+    kinds = (layer for layer in network.layers if isinstance(layer, keras.layers.Conv2D))
+    assert [layer.filters for layer in kinds] == expected
 
 
 # Conditional batch normalization

@@ -106,6 +106,86 @@ def test_settings_that_cannot_be_used_are_named(given, told):
         MANY.settings(given)
 
 
+def described(data, own=1, two=2, batch_size=3, plain=4):
+    """A recipe that says what its settings mean.
+
+    Args:
+        own: of its own, which is
+            told in two lines
+        two, batch_size: another for both.
+    """
+
+
+def test_a_recipe_says_what_its_settings_mean():
+    assert Recipe("described", described).meanings() == {
+        "own": "of its own, which is told in two lines",
+        "two": "another for both",
+        "batch_size": "another for both",
+        "plain": "",
+    }
+    common = Recipe("many", many).meanings()
+    assert common["width"].startswith("channels of the largest feature map")
+
+
+@pytest.mark.parametrize("name", zoo.paths())
+def test_every_setting_has_a_meaning(name):
+    recipe = zoo.find(name)
+    missing = [key for key, meaning in recipe.meanings().items() if not meaning]
+    assert not missing, f"tell what {missing} mean: a line each under Args: in recipe's docstring"
+
+
+@pytest.mark.parametrize("name", zoo.paths())
+def test_what_counts_only_sometimes_is_a_setting(name):
+    recipe = zoo.find(name)
+    known = recipe.settings({})
+    for (chooser, choice), keys in recipe.only.items():
+        assert {chooser, *keys} <= set(known)
+        assert recipe.settings({chooser: choice} | {key: known[key] for key in keys})
+
+
+@pytest.mark.parametrize(
+    ("name", "given", "told"),
+    [
+        ("gan", {"network": "neutral", "momentum": 0.9}, "momentum=0.9 counts only with network=m"),
+        ("gan", {"hidden": 9}, "network is maxout, which takes discriminator_width, generator_w"),
+        ("cgan", {"beta_1": 0.9}, "beta_1=0.9 counts only with network=conv"),
+        ("vae", {"width": 9}, "width=9 counts only with network=conv"),
+        (
+            "sngan",
+            {"network": "standard", "hidden": 9},
+            "hidden=9 counts only with network=neutral",
+        ),
+        ("semi_supervised_gan", {"network": "dense", "width": 9}, "width=9 counts only with"),
+        ("wgan", {"network": "dcgan", "hidden": 9}, "hidden=9 counts only with network=neutral"),
+        (
+            "gan",
+            {"adam_rate": 1.0},
+            "gan has no 'adam_rate': its recipe takes .*learning_rate=none",
+        ),
+    ],
+)
+def test_settings_without_effect_are_refused(name, given, told):
+    with pytest.raises(InputError, match=told):
+        zoo.find(name).settings(given)
+
+
+@pytest.mark.parametrize(
+    ("name", "rates"),
+    [
+        ("gan", {"maxout": 0.1, "neutral": 2e-4}),
+        ("cgan", {"mlp": 0.1, "conv": 2e-4}),
+        ("semi_supervised_gan", {"neutral": 3e-4, "dense": 3e-3}),
+    ],
+)
+def test_a_rate_goes_with_its_network(name, rates):
+    recipe, data = zoo.find(name), tfgen.load("digits")
+    for network, rate in rates.items():
+        for given, expected in ((None, rate), (0.03, 0.03)):
+            settings = recipe.settings({"network": network, "learning_rate": given})
+            optimizer = next(recipe.stages(data, settings)).optimizer
+            assert float(optimizer.learning_rate) == pytest.approx(expected)
+
+
 # Stages
 
 

@@ -83,6 +83,63 @@ def test_remedies_combine_and_train():
     assert np.isfinite(list(history.values())).all()
 
 
+# The moving average of a generator
+
+
+def test_the_average_of_a_generator_takes_its_place():
+    data = load("ring")
+    recipe = zoo.find("lsgan")
+    stage = next(recipe.stages(data, recipe.settings({"ema": 0.9, "latent_dim": 4}), seed=0))
+    model = stage.compile()
+    kernel = model.generator.trainable_variables[0]
+    judge = model.discriminator.trainable_variables[0]
+    seen = []
+
+    class Look(keras.callbacks.Callback):
+        def on_train_batch_end(self, batch, logs=None):
+            seen.append(np.array(kernel))
+            self.judge = np.array(judge)
+
+    look = Look()
+    model.fit(stage.batches(), steps_per_epoch=5, shuffle=False, verbose=0, callbacks=[look])
+    average = seen[0]  # the first update counts as all before it
+    for weights in seen[1:]:
+        average = 0.9 * average + 0.1 * weights
+    np.testing.assert_allclose(kernel, average, rtol=1e-5, atol=1e-7)
+    assert np.abs(average - seen[-1]).max() > 1e-4
+    np.testing.assert_array_equal(judge, look.judge)  # the discriminator's is as it was
+
+
+ADVERSARIAL = [
+    name
+    for name, path in zoo.paths().items()
+    if path.parent.name in ("adversarial", "conditional", "translation")
+]
+
+
+@pytest.mark.parametrize("name", ADVERSARIAL)
+def test_every_game_can_average_its_generator(name):
+    recipe, data = (
+        zoo.find(name),
+        load("digit_pairs" if "2" in name or "cycle" in name else "digits"),
+    )
+    assert recipe.settings({})["ema"] is None  # as in the papers
+    plain, other = (
+        next(recipe.stages(data, recipe.settings(given))).optimizer
+        for given in ({}, {"ema": "0.99"})
+    )
+    first = next(iter(plain.values())) if isinstance(plain, dict) else plain
+    assert not first.use_ema
+    names = next(recipe.stages(data, recipe.settings({}))).model.objectives
+    assert set(other) == set(names)
+    averaged = [player for player, optimizer in other.items() if optimizer.use_ema]
+    assert averaged in (["generator"], ["translators"])
+    assert other[averaged[0]].ema_momentum == 0.99
+    assert type(other[averaged[0]]) is type(first)
+    with pytest.raises(InputError, match="ema=1.5 is out of range"):
+        recipe.settings({"ema": "1.5"})
+
+
 # Samples and latents
 
 
@@ -236,6 +293,21 @@ def test_adam_is_foreseen_as_it_comes():
         np.testing.assert_allclose(guess, weight, atol=1e-5)
 
 
+def test_slopes_that_float16_would_lose_are_foreseen():
+    """Their loss is scaled, as the optimizer's own is."""
+    weight = keras.Variable([1.0])
+
+    def loss(weights):  # of slope 1e-8, which is 0 in float16
+        return 1e-8 * tf.cast(tf.cast(weights[0], tf.float16), tf.float32)[0]
+
+    plain = keras.optimizers.SGD(1e6)
+    scaled = keras.optimizers.LossScaleOptimizer(keras.optimizers.SGD(1e6))
+    for optimizer, moved in ((plain, 0.0), (scaled, 0.01)):
+        optimizer.build([weight])
+        (ahead,) = unroll(optimizer, loss, [weight.value + 0.0], 1)
+        assert float(1.0 - ahead[0]) == pytest.approx(moved, rel=0.01)
+
+
 def test_a_weight_that_never_moved_has_a_finite_slope_through_adam():
     weight = keras.Variable([1.0, 1.0])
     optimizer = keras.optimizers.Adam(0.1)
@@ -250,12 +322,23 @@ def test_a_weight_that_never_moved_has_a_finite_slope_through_adam():
 
 def test_what_cannot_be_foreseen_is_refused():
     weight = keras.Variable([1.0])
-    for optimizer in (keras.optimizers.RMSprop(), keras.optimizers.SGD(0.1, 0.9)):
+    kinds = keras.optimizers
+    for optimizer, told in (
+        (kinds.RMSprop(), "take Adam, or SGD without"),
+        (kinds.SGD(0.1, 0.9), "take Adam, or SGD without"),
+        (kinds.AdamW(), "adam_w.* with weight_decay cannot be unrolled: leave that out"),
+        (kinds.Adam(amsgrad=True), "adam.* with amsgrad cannot be unrolled: leave that out"),
+        (kinds.Adam(clipnorm=1.0), "adam.* with clipnorm cannot be unrolled"),
+        (kinds.SGD(0.1, global_clipnorm=1.0), "SGD.* with global_clipnorm cannot be unrolled"),
+        (kinds.Nadam(), "take Adam, or SGD without"),
+    ):
         optimizer.build([weight])
-        with pytest.raises(InputError, match="cannot be unrolled: take Adam, or SGD without"):
+        with pytest.raises(InputError, match=told):
             unroll(optimizer, lambda w: w[0], [weight.value + 0.0], 1)
-    with pytest.raises(InputError, match="k='-1' is no number of steps to unroll: give 0, 1, 5"):
-        next(zoo.find("unrolled_gan").function(load("ring"), k="-1"))
+    recipe = zoo.find("unrolled_gan")
+    with pytest.raises(InputError, match="k=-1 is out of range; the default is 5"):
+        recipe.settings({"k": "-1"})
+    assert recipe.settings({"k": "0"})["k"] == 0
 
 
 # Labels for a few

@@ -3,8 +3,10 @@
 import json
 import math
 
+import numpy as np
 import pytest
 
+import tfgen
 import zoo
 from tfgen.errors import InputError
 from tfgen.reports import study
@@ -16,7 +18,8 @@ GIVEN = {"width": 4, "hidden": 8, "latent_dim": 2, "batch_size": 32}
 
 def carry_out(folder, say=print, **changed):
     setup = recipes.Setup("digits")
-    return study.run("lucic", zoo.find, folder, setup, GIVEN, say=say, **ARGUMENTS | changed)
+    options = ARGUMENTS | changed
+    return study.run("lucic", zoo.find, zoo.paths(), folder, setup, GIVEN, say=say, **options)
 
 
 @pytest.fixture(scope="module")
@@ -31,8 +34,8 @@ def test_every_model_gets_the_same_search(studied):
     assert [len(trials), len(seeds)] == [2, 2]
     assert {result["steps"] for result in trials + seeds} == {12}
     assert "learning_rate" not in trials[0]["settings"]  # the authors' own
-    low, high = study.LEARNING_RATE
-    assert low <= trials[1]["settings"]["learning_rate"] <= high
+    assert 1e-4 <= trials[1]["settings"]["learning_rate"] <= 1e-3
+    assert trials[1]["settings"]["batch_norm"] in (True, False)
     best = min(trials, key=lambda result: result["results"]["fid"])
     assert found["vae"]["best"] == best
     assert all(result["settings"] == best["settings"] for result in seeds)
@@ -67,26 +70,73 @@ def test_it_goes_on_where_it_was_stopped(studied):
         carry_out(folder, trials=3)
 
 
-@pytest.mark.parametrize("label, entry", study.STUDIES["adversarial"].items())
-def test_every_range_is_a_setting_of_the_recipe(label, entry):
-    recipe = zoo.find(entry.model)
+EVERY = study.entries("adversarial", zoo.find, zoo.paths())
+
+
+@pytest.mark.parametrize("label", EVERY)
+def test_every_range_is_a_setting_of_the_recipe(label):
+    recipe, candidate = EVERY[label]
     known = recipe.settings({})
-    drawn = {key: math.sqrt(low * high) for key, (low, high) in entry.ranges.items()}
-    settings = recipe.settings(entry.fixed | drawn)
-    assert all(settings[key] == value != known[key] for key, value in drawn.items())
+    first, *draws = (
+        recipe.settings(found) for found in study._search(recipe, candidate, {}, 20, seed=0)
+    )
+    for key, values in candidate.ranges.items():
+        found = {drawn[key] for drawn in draws}
+        assert first[key] == known[key] and len(found) > 1
+        if isinstance(values, recipes.Range):
+            assert all(values.low <= value <= values.high for value in found)
+        else:
+            assert found == set(values)
+    assert (
+        study._search(recipe, candidate, {}, 3, 0)
+        == study._search(recipe, candidate, {}, 20, 0)[:3]
+    )
+
+
+def test_a_draw_is_even_in_its_range_or_in_the_logarithm():
+    random = np.random.default_rng(0)
+    even = [study._draw(random, recipes.Range(0.6, 0.9, logarithmic=False)) for _ in range(2000)]
+    assert np.mean(even) == pytest.approx(0.75, abs=4 * 0.3 / math.sqrt(12 * 2000))
+    wide = [study._draw(random, recipes.Range(1e-4, 1e-2)) for _ in range(2000)]
+    assert np.mean(np.log10(wide)) == pytest.approx(-3, abs=4 * 2 / math.sqrt(12 * 2000))
+
+
+def test_all_models_have_the_same_networks_and_as_many_rows_a_step():
+    """As in the paper's narrow ranges: one update of the critic, 64 latents, batches of 64."""
+    data, seen = tfgen.load("digits"), {}
+    for label, (recipe, candidate) in EVERY.items():
+        settings = study._search(recipe, candidate, {"hidden": 32, "width": 4}, 1, seed=0)[0]
+        stage = next(recipe.stages(data, recipe.settings(settings)))
+        assert stage.rows_per_step == stage.batch_size == 64, label
+        generator = getattr(stage.model, "generator", None) or stage.model.decoder
+        kernels = [v.shape for v in generator.trainable_variables if v.name == "kernel"]
+        seen[label] = [tuple(shape) for shape in kernels]
+    assert set(map(str, seen.values())) == {str([(64, 32), (32, 32), (4, 4, 4, 8), (4, 4, 1, 4)])}
+    assert list(study.entries("lucic", zoo.find, zoo.paths())) == [
+        "began",
+        "dragan",
+        "minimax_gan",
+        "non_saturating_gan",
+        "lsgan",
+        "wgan",
+        "wgan_gp",
+        "vae",
+    ]
 
 
 def test_every_adversarial_model_is_in_the_study():
-    models = {entry.model for entry in study.STUDIES["adversarial"].values()}
+    models = {recipe.name for recipe, _ in EVERY.values()}
     others = {"dcgan", *models}  # dcgan is networks, not a game
     assert others >= {n for n, path in zoo.paths().items() if path.parent.name == "adversarial"}
     with pytest.raises(InputError, match="take lucic, adversarial"):
-        study.entries("adversarail", None)
+        study.entries("adversarail", zoo.find, zoo.paths())
+    (found,) = study.entries("lucic", zoo.find, zoo.paths(), ["dcgan"]).values()
+    assert found[1] == recipes.Candidate("dcgan", {}, recipes.LEARNING_RATE)
 
 
 def test_what_cannot_be_is_told(tmp_path):
     with pytest.raises(InputError, match="no study 'lucik': take lucic"):
-        study.run("lucik", zoo.find, tmp_path, recipes.Setup("digits"))
+        study.run("lucik", zoo.find, zoo.paths(), tmp_path, recipes.Setup("digits"))
     with pytest.raises(InputError, match="no model 'lsgam': did you mean lsgan"):
         carry_out(tmp_path / "x", models=["lsgam"])
     with pytest.raises(InputError, match="--budget 0.001: that is 0 steps each"):

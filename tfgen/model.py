@@ -212,10 +212,13 @@ class GenerativeModel(keras.Model):
         variables = objective.variables
         # Replicas add up their gradients: each gives its share of the mean.
         share = 1 / tf.distribute.get_strategy().num_replicas_in_sync
-        with tf.GradientTape() as tape:
+        weights = [v.value for v in variables]
+        # Nothing is recorded of other networks, through which this loss may go.
+        with tf.GradientTape(watch_accessed_variables=False) as tape:
+            tape.watch(weights)
             terms = self.terms(objective, batch)
             loss = optimizer.scale_loss(share * tf.add_n(list(terms.values())))
-        gradients = tape.gradient(loss, [v.value for v in variables])
+        gradients = tape.gradient(loss, weights)
         # Where a slope is constant, as that of a linear critic is, TensorFlow's graph optimizer
         # forgets that the variable must be read before it is updated.
         with tf.control_dependencies([loss]):

@@ -126,6 +126,7 @@ def study(
         library.run(
             name,
             zoo.find,
+            zoo.paths(),
             out,
             recipes.Setup(data, seed=seed),
             given,

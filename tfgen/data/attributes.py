@@ -9,7 +9,7 @@ def stroke(images):
     """How what is bright leans and how much of it there is.
 
     The slant is the shear by which moments of the image deskew it, cov(x, y) / var(y): 0 is
-    upright, positive leans to the right. It is how Castro et al., 2019, arXiv:1809.00954, measure
+    upright, positive leans to the right. It is how Castro et al., 2019, arXiv:1809.10780, measure
     digits. The ink is the mean brightness.
 
     Args:

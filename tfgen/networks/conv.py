@@ -41,6 +41,11 @@ def none():
     return keras.layers.Identity()
 
 
+def norm(batch):
+    """`batch_norm`, or `none` where `batch` is False."""
+    return batch_norm if batch else none
+
+
 def generator(inputs, image, width, initializer="glorot_uniform", name="generator"):
     """A projection, then transposed convolutions with batch normalization and ReLU.
 

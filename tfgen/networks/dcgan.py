@@ -33,9 +33,9 @@ def discriminator(element, outputs=1, hidden=None, width=128, norm=conv.batch_no
     return conv.discriminator(_image(element), outputs, width, narrow(), norm=norm)
 
 
-def critic(element, hidden=None, width=128):
-    """Scores `[N, 1]`, float32, without normalization and, at the end, without bias."""
-    return conv.discriminator(_image(element), 1, width, narrow(), norm=conv.none, bias=False)
+def critic(element, hidden=None, width=128, norm=conv.none):
+    """Scores `[N, 1]`, float32, by default without normalization; at the end without bias."""
+    return conv.discriminator(_image(element), 1, width, narrow(), norm=norm, bias=False)
 
 
 def _image(element):

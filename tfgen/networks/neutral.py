@@ -1,8 +1,13 @@
 """The networks on which objectives are compared: they favour none of them.
 
-On images, those of InfoGAN (arXiv:1606.03657, appendix C.1) as Lucic, Kurach, Michalski, Gelly and
-Bousquet take them for all models, "Are GANs created equal?", NeurIPS 2018, arXiv:1711.10337,
-appendix: two strided convolutions and a dense layer, or the reverse. On points, two dense layers.
+On images, the layers of InfoGAN for MNIST (Chen et al., 2016, arXiv:1606.03657): two strided
+convolutions and a dense layer, or the reverse. Lucic, Kurach, Michalski, Gelly and Bousquet compare
+objectives on the same layers ("Are GANs created equal?", NeurIPS 2018, arXiv:1711.10337). What else
+their code has (google/compare_gan, its first version) is not followed: leaky ReLU and a sigmoid in
+the generators of GANs, latents from U(-1, 1), and for BEGAN an autoencoder of its own, without the
+dense layer of 1,024 units. Here generators have ReLU and tanh, and latents are normal.
+
+On points, two dense layers.
 """
 
 import keras
@@ -93,26 +98,26 @@ def discriminator(element, outputs=1, dense=keras.layers.Dense, **options):
     return keras.Model(trunk.input, last(trunk.output), name="discriminator")
 
 
-def critic(element, hidden=1024, width=64):
+def critic(element, hidden=1024, width=64, norm=none):
     """From samples to scores `[N, 1]`, float32, of which only differences count.
 
-    So there is no bias at the end, as nothing would move it, and no normalization, so that each
-    score depends on its own row alone. Arguments as in `features`.
+    So there is no bias at the end, as nothing would move it; and by default no normalization, so
+    that each score depends on its own row alone. Arguments as in `features`.
     """
-    trunk = features(element, hidden, width, norm=none)
+    trunk = features(element, hidden, width, norm)
     last = keras.layers.Dense(1, use_bias=False, kernel_initializer=narrow(), dtype="float32")
     return keras.Model(trunk.input, last(trunk.output), name="discriminator")
 
 
-def autoencoder(element, codes, hidden=1024, width=64):
+def autoencoder(element, codes, hidden=1024, width=64, norm=batch_norm):
     """The discriminator to `codes` numbers, and the generator back from them.
 
     Returns:
         A `keras.Model` from samples to reconstructions `[N, ...]` and codes `[N, codes]`; the other
         arguments are those of `generator`.
     """
-    encoder = discriminator(element, codes, hidden=hidden, width=width)
-    decoder = generator(codes, element, hidden, width)
+    encoder = discriminator(element, codes, hidden=hidden, width=width, norm=norm)
+    decoder = generator(codes, element, hidden, width, norm)
     outputs = [decoder(encoder.output), encoder.output]
     return keras.Model(encoder.input, outputs, name="discriminator")
 

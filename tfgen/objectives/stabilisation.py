@@ -94,6 +94,34 @@ def feature_matching(reals, fakes):
     return tf.reduce_sum((real - fake) ** 2)
 
 
+def averaged(optimizer, momentum, player="generator", others=("discriminator",)):
+    """An optimizer for each player; that of `player` also averages the weights that it moves.
+
+        average <- momentum average + (1 - momentum) weights,  after each update
+
+    Where the trained model is used, the average takes the place of the weights (Keras' `use_ema`):
+    a generator circles around what it would be. (Yazici et al., 2019, arXiv:1806.04498. The
+    statistics of its batch normalization are those of the weights, not of the average.)
+
+    Args:
+        optimizer: a Keras optimizer, or `{player: optimizer}`.
+        momentum: a number from 0 to 1, such as 0.999; None to leave all as it is.
+        player, others: names of objectives.
+
+    Returns:
+        What a stage takes: `{player: optimizer}`, or `optimizer` where there is no momentum.
+    """
+    if momentum is None:
+        return optimizer
+    if not isinstance(optimizer, dict):
+        optimizer = dict.fromkeys((*others, player), optimizer)
+    average = {"use_ema": True, "ema_momentum": momentum}
+    return {
+        name: type(own).from_config(own.get_config() | (average if name == player else {}))
+        for name, own in optimizer.items()
+    }
+
+
 class HistoricalAveraging(keras.layers.Layer):
     """Historical averaging: how far weights are from their means over all steps so far.
 

@@ -1,9 +1,11 @@
 """Models compared as in "Are GANs created equal?": the same networks, and an equal search for each.
 
 Lucic, Kurach, Michalski, Gelly and Bousquet, NeurIPS 2018, arXiv:1711.10337: each model is trained
-with its authors' numbers and with some drawn at random, all for the same number of steps; the best
-by Fréchet distance is then trained from several seeds. What a budget of minutes allows is planned
-once, from the time that first steps take, and written down; a study that was stopped goes on.
+with its authors' numbers and with some drawn at random, all for the same number of steps on as many
+rows; the best by Fréchet distance is then trained from several seeds. What is searched stands with
+the models (`SEARCHED`), what they have alike stands here. What a budget of minutes allows is
+planned once, from the time that first steps take, and written down; a study that was stopped goes
+on.
 """
 
 import concurrent.futures
@@ -22,60 +24,18 @@ from tfgen.errors import InputError
 from tfgen.reports import comparison
 from tfgen.runs import training
 from tfgen.runs.checkpoints import Diverged
+from tfgen.runs.recipes import LEARNING_RATE, Candidate, Range
 
 FIRST, SECOND = 20, 120  # steps after which the clock is read, to plan
 METRICS = ("fid", "precision_recall", "knn")
-LEARNING_RATE = (1e-4, 1e-3)
 
+# A study and whose rows it takes in: the `Candidate.study` of models.
+STUDIES = {"lucic": ("lucic",), "adversarial": ("lucic", "adversarial")}
 
-class Candidate(NamedTuple):
-    """A model of a study.
-
-    Attributes:
-        model: its name in the zoo.
-        fixed: `{key: value}` of its recipe, for all trials.
-        ranges: `{key: (low, high)}` to search, evenly in the logarithm.
-    """
-
-    model: str
-    fixed: dict
-    ranges: dict
-
-
-# The paper's models, and the narrower of its ranges, which it took when the wide ones were seen
-# (google/compare_gan, compare_gan/src/params.py); the momentum stays fixed there.
-_RATE = {"learning_rate": LEARNING_RATE}
-_PENALTY = _RATE | {"weight": (0.1, 10.0)}
-_CLIP = _RATE | {"clip": (1e-2, 1.0)}
-_NEUTRAL = {"network": "neutral"}
-_LUCIC = {
-    "minimax_gan": Candidate("gan", _NEUTRAL | {"loss": "minimax"}, {"adam_rate": LEARNING_RATE}),
-    "non_saturating_gan": Candidate("gan", _NEUTRAL, {"adam_rate": LEARNING_RATE}),
-    "lsgan": Candidate("lsgan", {}, _RATE),
-    "wgan": Candidate("wgan", {}, _CLIP),
-    "wgan_gp": Candidate("wgan_gp", {}, _PENALTY),
-    "dragan": Candidate("dragan", {}, _PENALTY),
-    "began": Candidate("began", {}, _RATE | {"gamma": (0.6, 0.9)}),
-    "vae": Candidate("vae", _NEUTRAL, _RATE),
-}
-# The other games on the same terms; the ranges are ours.
-_OTHERS = {
-    "hinge_gan": Candidate("hinge_gan", {}, _RATE),
-    # Of its divergences, "gan" is the game that does not saturate.
-    **{
-        f"f_gan_{divergence}": Candidate("f_gan", {"divergence": divergence}, _RATE)
-        for divergence in ("kl", "reverse_kl", "pearson", "squared_hellinger", "jensen_shannon")
-    },
-    "fisher_gan": Candidate("fisher_gan", {}, _RATE | {"rho": (1e-6, 1e-1)}),
-    "ebgan": Candidate("ebgan", {}, _RATE),
-    "bgan": Candidate("bgan", {}, _RATE),
-    "gogan": Candidate("gogan", {}, _CLIP),
-    "minibatch_gan": Candidate("minibatch_gan", {}, _RATE),
-    "semi_supervised_gan": Candidate("semi_supervised_gan", {}, _RATE),
-    "unrolled_gan": Candidate("unrolled_gan", {}, _RATE | {"discriminator_rate": LEARNING_RATE}),
-    "sngan": Candidate("sngan", {}, _RATE),
-}
-STUDIES = {"lucic": _LUCIC, "adversarial": _LUCIC | _OTHERS}
+# What all models have alike, where a recipe has it: networks, latents and batches as in the paper;
+# and one update of the critic a step, as in its narrow ranges, so that a step is as much data for
+# all.
+SHARED = {"latent_dim": 64, "hidden": 1024, "width": 64, "batch_size": 64, "n_critic": 1}
 
 
 class Trial(NamedTuple):
@@ -88,28 +48,40 @@ class Trial(NamedTuple):
     steps: int
 
 
-def entries(study, models):
+def entries(study, find, known, models=None):
     """The models of a study by their labels.
 
     Args:
         study: a name of `STUDIES`.
-        models: labels of it, or names of the zoo, for which the learning rate is searched; or None.
+        find: from the name of a model to its `Recipe`: `zoo.find`.
+        known: the names of all models: `zoo.paths()`.
+        models: labels, or names of other models, for which the learning rate is searched; or None.
 
     Returns:
-        `{label: Candidate}`.
+        `{label: (Recipe, Candidate)}`.
 
     Raises:
-        InputError: there is no such study.
+        InputError: there is no such study, or no such model.
     """
     if study not in STUDIES:
         raise InputError(f"there is no study {study!r}: take {', '.join(STUDIES)}")
-    known = STUDIES[study]
-    return {name: known.get(name) or Candidate(name, {}, _RATE) for name in models or known}
+    rows = {
+        candidate.label: (recipe, candidate)
+        for recipe in map(find, known)
+        for candidate in recipe.searched
+        if candidate.study in STUDIES[study]
+    }
+
+    def row(label):
+        return rows.get(label) or (find(label), Candidate(label, {}, LEARNING_RATE))
+
+    return {label: row(label) for label in models or rows}
 
 
 def run(
     study,
     find,
+    known,
     folder,
     setup,
     given=None,
@@ -130,8 +102,7 @@ def run(
     the first seed of each model.
 
     Args:
-        study: a name of `STUDIES`.
-        find: as in `zoo`, a function of a module.
+        study, find, known: as in `entries`; `find` is a function of a module.
         folder: for all of it.
         setup: a `recipes.Setup`: data, image size, precision; its seed is that of the search.
         given: `{key: value}` for all recipes, such as a smaller width.
@@ -151,9 +122,14 @@ def run(
         InputError: an unknown study or model, settings that a recipe does not take, or the folder
             holds a study with other arguments.
     """
-    folder, given, chosen = Path(folder), given or {}, entries(study, models)
-    for entry in chosen.values():
-        find(entry.model).settings(given | entry.fixed | dict.fromkeys(entry.ranges, 0.5))
+    folder, given, chosen = Path(folder), given or {}, entries(study, find, known, models)
+    searches = {
+        label: _search(recipe, candidate, given, max(2, trials), setup.seed)
+        for label, (recipe, candidate) in chosen.items()
+    }
+    for label, (recipe, _) in chosen.items():
+        for settings in searches[label]:
+            recipe.settings(settings)
     asked = {
         "study": study,
         "setup": setup._asdict(),
@@ -165,22 +141,22 @@ def run(
         "seeds": seeds,
         "count": count,
     }
-    plan = _plan(folder, asked, chosen, find, setup, given, say)
+    plan = _plan(folder, asked, chosen, searches, setup, say)
     steps = plan["steps"]
     say(f"{steps:,} steps each: {len(chosen)} models, {trials} trials, {seeds} seeds of the best")
     jobs = {
         label: [
-            Trial(f"{label}/trial_{i}", entry.model, settings, setup.seed, steps)
-            for i, settings in enumerate(_search(label, entry, given, trials, setup.seed))
+            Trial(f"{label}/trial_{i}", recipe.name, settings, setup.seed, steps)
+            for i, settings in enumerate(searches[label][:trials])
         ]
-        for label, entry in chosen.items()
+        for label, (recipe, _) in chosen.items()
     }
     with _pool(workers) as pool:
         searched = _carry_out(pool, jobs, find, folder, setup, count, say)
         best = {label: min(found, key=_fid) for label, found in searched.items()}
         jobs = {
             label: [
-                Trial(f"{label}/seed_{s}", chosen[label].model, found["settings"], s, steps)
+                Trial(f"{label}/seed_{s}", chosen[label][0].name, found["settings"], s, steps)
                 for s in range(setup.seed + 1, setup.seed + 1 + seeds)
             ]
             for label, found in best.items()
@@ -195,7 +171,7 @@ def run(
     return found
 
 
-def _plan(folder, asked, chosen, find, setup, given, say):
+def _plan(folder, asked, chosen, searches, setup, say):
     """How many steps a training takes: `{"steps": ...}`; made once, from the first trials."""
     path = folder / "plan.json"
     if path.exists():
@@ -214,14 +190,12 @@ def _plan(folder, asked, chosen, find, setup, given, say):
         return plan
     every, start = {}, {}
     training.load(setup.data, setup.image_size)  # so that the first model does not pay for it
-    for label, entry in chosen.items():
-        settings = _search(label, entry, given, 1, setup.seed)[0]
+    for label, (recipe, _) in chosen.items():
+        settings = searches[label][0]
         place, took = folder / label / "trial_0", []
         for steps in (FIRST, SECOND):
             before = time.perf_counter()
-            training.train(
-                find(entry.model), place, settings, setup, steps=steps, verbose=0, keep=1
-            )
+            training.train(recipe, place, settings, setup, steps=steps, verbose=0, keep=1)
             took.append(time.perf_counter() - before)
         every[label] = max(1e-4, (took[1] - took[0]) / (SECOND - 2 * FIRST))
         start[label] = max(0.0, took[0] - FIRST * every[label])
@@ -239,17 +213,27 @@ def _plan(folder, asked, chosen, find, setup, given, say):
     return plan
 
 
-def _search(label, entry, given, trials, seed):
+def _search(recipe, candidate, given, trials, seed):
     """Settings for each trial: the authors' numbers first, then draws."""
-    random = np.random.default_rng([seed, *label.encode()])
-    found = [given | entry.fixed]
-    for _ in range(trials - 1):
-        drawn = {
-            key: float(f"{math.exp(random.uniform(math.log(low), math.log(high))):.3g}")
-            for key, (low, high) in entry.ranges.items()
-        }
-        found.append(given | entry.fixed | drawn)
-    return found
+    known = recipe.settings({})
+    shared = {key: value for key, value in SHARED.items() if key in known}
+    random = np.random.default_rng([seed, *candidate.label.encode()])
+    fixed = shared | given | candidate.settings
+    draws = [
+        {key: _draw(random, values) for key, values in candidate.ranges.items()}
+        for _ in range(trials - 1)
+    ]
+    return [fixed | drawn for drawn in ({}, *draws)]
+
+
+def _draw(random, values):
+    """One of several values, or a number of a `Range`, of three digits."""
+    if not isinstance(values, Range):
+        return values[random.integers(len(values))]
+    low, high = values[:2]
+    if values.logarithmic:
+        return float(f"{math.exp(random.uniform(math.log(low), math.log(high))):.3g}")
+    return float(f"{random.uniform(low, high):.3g}")
 
 
 def _pool(workers):

@@ -2,10 +2,11 @@
 
 import inspect
 import math
+import re
 import types
 import typing
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Annotated, NamedTuple
 
 import keras
 
@@ -77,6 +78,57 @@ class Tiny(NamedTuple):
     image_size: int | None = None
 
 
+class Range(NamedTuple):
+    """Numbers to draw from, evenly; or evenly in the logarithm."""
+
+    low: float
+    high: float
+    logarithmic: bool = True
+
+
+class Candidate(NamedTuple):
+    """A row of a study: a model with settings of its own, and what is searched for it.
+
+    Attributes:
+        label: of the row.
+        settings: `{key: value}`, for all trials.
+        ranges: `{key: Range, or a tuple of values}`.
+        study: "lucic" for a model of that paper, "adversarial" for the other games.
+    """
+
+    label: str
+    settings: dict
+    ranges: dict
+    study: str = "adversarial"
+
+
+# The types of two settings: a learning rate, None for the one that goes with the network; and the
+# moving average of a generator's weights, None for none.
+Rate = Annotated[float | None, (0.0, math.inf)]
+Average = Annotated[float | None, (0.0, 0.99999)]
+
+# The narrow range of "Are GANs created equal?" (google/compare_gan, its first version, params.py).
+LEARNING_RATE = {"learning_rate": Range(1e-4, 1e-3)}
+
+# What settings mean that many recipes have; a recipe's own docstring comes first.
+COMMON = {
+    "latent_dim": "numbers of a latent, of which a row is made",
+    "hidden": "units of a hidden dense layer",
+    "width": "channels of the largest feature map; the smaller ones have more",
+    "network": "which networks are trained",
+    "learning_rate": "of the optimizer",
+    "beta_1": "of Adam: the share of its mean slope that stays at each step",
+    "beta_2": "of Adam: the share of its mean squared slope that stays at each step",
+    "momentum": "of the optimizer: the share of the last step that is made again",
+    "ema": "0.999, say: samples come of this moving average of the generator's weights; none for "
+    "the weights themselves",
+    "n_critic": "updates of the discriminator a step, each on rows of its own",
+    "batch_norm": "batch normalization in the discriminator: true or false",
+    "batch_size": "rows of one update",
+    "epochs": "how often all data are seen",
+}
+
+
 class Recipe(NamedTuple):
     """A model of the zoo by name, with the function that yields its stages.
 
@@ -89,7 +141,7 @@ class Recipe(NamedTuple):
             positive by default has to be.
         only: `{(key, value): keys}`: settings that count only where another has a value.
         tiny: `Tiny` settings, one for each variant that the contract of the zoo tests.
-        searched: what a study searches: see `tfgen.reports.study`.
+        searched: `Candidate`s: the rows of studies that the model fills.
     """
 
     name: str
@@ -133,6 +185,20 @@ class Recipe(NamedTuple):
                     + (f", which takes {', '.join(sorted(elsewhere))}" if elsewhere else "")
                 )
         return settings
+
+    def meanings(self):
+        """`{key: what it means}`, of the `Args` of the recipe's docstring and of `COMMON`.
+
+        A line of `Args` is `key: meaning`, or `key, key: meaning`; longer ones go on indented.
+        """
+        text = inspect.getdoc(self.function) or ""
+        lines = re.findall(r"^    (\w+(?:, \w+)*): (.+(?:\n {8}.+)*)", text, re.MULTILINE)
+        own = {
+            key: " ".join(meaning.split()).rstrip(".")
+            for keys, meaning in lines
+            for key in keys.split(", ")
+        }
+        return {key: own.get(key, COMMON.get(key, "")) for key in self.settings({})}
 
     def stages(self, data, settings, seed=None):
         """The stages in turn, each made of the one before, which is to be trained by then.

@@ -18,8 +18,9 @@ import tensorflow as tf
 
 from tfgen import random
 from tfgen.endpoint import Element, Endpoint
-from tfgen.networks import neutral
-from tfgen.runs.recipes import Stage, Tiny
+from tfgen.networks import conv, neutral
+from tfgen.objectives.stabilisation import averaged
+from tfgen.runs.recipes import LEARNING_RATE, Average, Candidate, Range, Stage, Tiny
 from zoo.adversarial.gan import GAN
 
 
@@ -78,21 +79,40 @@ def recipe(
     latent_dim=64,
     hidden=1024,
     width=64,
+    batch_norm=True,
     learning_rate=1e-4,
     beta_1=0.5,
+    ema: Average = None,
     batch_size=16,
     epochs=20,
 ):
-    """Section 4.1: 64 latents and codes, Adam 1e-4, batches of 16, lambda 1e-3; gamma 0.5 (4.2).
+    """64 latents and codes, Adam 1e-4, batches of 16, lambda 1e-3, gamma 0.5.
 
-    Departures: the networks are the neutral ones of `ebgan`, as in the comparison by Lucic et al.
-    (2018), and have batch normalization; without it they reconstruct nothing but black at first,
-    and stay there. Latents are normal, as in `gan`. The rate is not halved where M stalls.
+    Departures: the networks are the neutral ones, not the paper's, which have convolutions of
+    stride 1 between changes of size, exponential linear units and no batch normalization. Without
+    it, these reconstruct nothing but black at first, and stay there. Latents are normal instead of
+    uniform. The rate is not halved where M stalls. beta_1 is that of the comparison's code
+    (google/compare_gan); the paper names none.
+
+    Args:
+        gamma: the diversity ratio, E[L(G(z))] / E[L(x)]
+        rate: of k, lambda
+        batch_norm: batch normalization in the autoencoder: true or false
     """
+    norm = conv.norm(batch_norm)
     generator = neutral.generator(latent_dim, data.element, hidden, width)
-    discriminator = neutral.autoencoder(data.element, latent_dim, hidden, width)
+    discriminator = neutral.autoencoder(data.element, latent_dim, hidden, width, norm)
     model = BEGAN(generator, discriminator, data.element, gamma, rate)
-    yield Stage(model, data, keras.optimizers.Adam(learning_rate, beta_1), batch_size, epochs)
+    optimizer = averaged(keras.optimizers.Adam(learning_rate, beta_1), ema)
+    yield Stage(model, data, optimizer, batch_size, epochs)
 
 
+SEARCHED = (
+    Candidate(
+        "began",
+        {},
+        LEARNING_RATE | {"gamma": Range(0.6, 0.9, logarithmic=False), "batch_norm": (True, False)},
+        "lucic",
+    ),
+)
 TINY = (Tiny({"latent_dim": 4, "hidden": 16, "width": 8, "batch_size": 16}),)

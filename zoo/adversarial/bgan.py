@@ -16,7 +16,8 @@ import keras
 from tfgen.networks import players
 from tfgen.networks.conv import none
 from tfgen.objectives import losses
-from tfgen.runs.recipes import Stage, Tiny
+from tfgen.objectives.stabilisation import averaged
+from tfgen.runs.recipes import LEARNING_RATE, Average, Candidate, Stage, Tiny
 from zoo.adversarial.gan import GAN
 
 
@@ -28,15 +29,18 @@ def recipe(
     latent_dim=64,
     hidden=1024,
     width=64,
+    ema: Average = None,
     batch_size=64,
     epochs=20,
 ):
     """Adam as in DCGAN, 2e-4 with beta_1 0.5; the choice is ours.
 
-    `network` is `dcgan` as in the paper, or `neutral`, as are latents, batches and epochs: of the
-    comparison by Lucic et al. (2018). The discriminator is without batch normalization, which gives
-    a batch of samples the same mean features as one of data: logits near 0, all that this generator
-    asks for, whatever it makes.
+    64 latents, batches of 64 and 20 epochs as in Lucic et al. (2018). The discriminator is without
+    batch normalization, which gives a batch of samples the same mean features as one of data:
+    logits near 0, all that this generator asks for, whatever it makes.
+
+    Args:
+        network: `neutral`, on which objectives are compared, or `dcgan` as in the paper
     """
     networks = players(network)
     model = GAN(
@@ -45,7 +49,10 @@ def recipe(
         data.element,
         losses.boundary_seeking,
     )
-    yield Stage(model, data, keras.optimizers.Adam(learning_rate, beta_1), batch_size, epochs)
+    optimizer = averaged(keras.optimizers.Adam(learning_rate, beta_1), ema)
+    yield Stage(model, data, optimizer, batch_size, epochs)
 
 
+ONLY = {("network", "neutral"): ("hidden",)}
+SEARCHED = (Candidate("bgan", {}, LEARNING_RATE),)
 TINY = (Tiny({"latent_dim": 4, "hidden": 16, "width": 8, "batch_size": 16}),)

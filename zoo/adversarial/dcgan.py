@@ -14,7 +14,8 @@ import keras
 
 from tfgen import random
 from tfgen.networks import dcgan
-from tfgen.runs.recipes import Stage, Tiny
+from tfgen.objectives.stabilisation import averaged
+from tfgen.runs.recipes import Average, Stage, Tiny
 from zoo.adversarial.gan import GAN
 
 
@@ -22,7 +23,7 @@ class DCGAN(GAN):
     """A GAN of convolutional networks; its endpoints are those of a GAN."""
 
     def latents(self, seeds):
-        """Draws z: float32 `[N, D]`, uniform in (-1, 1) (figure 1), from int32 seeds."""
+        """Draws z: float32 `[N, D]`, uniform in (-1, 1), from int32 seeds."""
         return 2.0 * random.uniform(seeds, self.generator.input_shape[1:]) - 1.0
 
 
@@ -32,20 +33,22 @@ def recipe(
     width=128,
     learning_rate=2e-4,
     beta_1=0.5,
+    ema: Average = None,
     batch_size=128,
     epochs=10,
 ):
-    """Section 4: Adam 2e-4 with beta_1 0.5, batches of 128, weights from N(0, 0.02), slope 0.2.
+    """Adam 2e-4 with beta_1 0.5, batches of 128, weights from N(0, 0.02), slopes of 0.2.
 
-    `width` is 128 at 64 x 64 pixels (figure 1); 64 is enough at 28 x 28. Batch normalization uses
-    momentum 0.9 and epsilon 1e-5. The number of epochs is ours; the paper trains faces for many.
+    `width` is 128 at 64 x 64 pixels; 64 is enough at 28 x 28. The number of epochs is ours; the
+    paper trains faces for many.
     """
     model = DCGAN(
         dcgan.generator(latent_dim, data.element, width=width),
         dcgan.discriminator(data.element, width=width),
         data.element,
     )
-    yield Stage(model, data, keras.optimizers.Adam(learning_rate, beta_1), batch_size, epochs)
+    optimizer = averaged(keras.optimizers.Adam(learning_rate, beta_1), ema)
+    yield Stage(model, data, optimizer, batch_size, epochs)
 
 
 TINY = (Tiny({"latent_dim": 4, "width": 8, "batch_size": 16}),)

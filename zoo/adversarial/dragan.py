@@ -16,7 +16,8 @@ import keras
 from tfgen.networks import players
 from tfgen.networks.conv import none
 from tfgen.objectives import penalties
-from tfgen.runs.recipes import Stage, Tiny
+from tfgen.objectives.stabilisation import averaged
+from tfgen.runs.recipes import LEARNING_RATE, Average, Candidate, Range, Stage, Tiny
 from zoo.adversarial.gan import GAN
 
 
@@ -44,22 +45,31 @@ def recipe(
     latent_dim=64,
     hidden=1024,
     width=64,
-    learning_rate=2e-4,
+    learning_rate=1e-4,
     beta_1=0.5,
+    beta_2=0.9,
+    ema: Average = None,
     batch_size=64,
     epochs=20,
 ):
-    """Section 2.3: lambda 10 and slope 1; the noise as `tfgen.objectives.penalties.dragan` says.
+    """Of the authors' notebook (kodalinaveen3/DRAGAN): lambda 10, Adam 1e-4 with betas 0.5 and 0.9.
 
-    Adam is DCGAN's, whose networks the paper takes: `network` is `dcgan`, or `neutral`, as are
-    latents, batches and epochs: of the comparison by Lucic et al. (2018). The discriminator's is
-    without normalization, and the penalty is on the slope of the logit, as there.
+    The noise and the slope, of the logit, are those of that notebook too: see
+    `tfgen.objectives.penalties.dragan`. The discriminator is without normalization; 64 latents,
+    batches of 64 and 20 epochs as in Lucic et al. (2018).
+
+    Args:
+        weight: of the penalty, lambda
+        network: `neutral`, on which objectives are compared, or `dcgan` as in the paper
     """
     networks = players(network)
     critic = networks.discriminator(data.element, hidden=hidden, width=width, norm=none)
     generator = networks.generator(latent_dim, data.element, hidden, width)
     model = DRAGAN(generator, critic, data.element, weight)
-    yield Stage(model, data, keras.optimizers.Adam(learning_rate, beta_1), batch_size, epochs)
+    optimizer = averaged(keras.optimizers.Adam(learning_rate, beta_1, beta_2), ema)
+    yield Stage(model, data, optimizer, batch_size, epochs)
 
 
+ONLY = {("network", "neutral"): ("hidden",)}
+SEARCHED = (Candidate("dragan", {}, LEARNING_RATE | {"weight": Range(0.1, 10.0)}, "lucic"),)
 TINY = (Tiny({"latent_dim": 4, "hidden": 16, "width": 8, "batch_size": 16}),)

@@ -18,7 +18,8 @@ import tensorflow as tf
 from tfgen import random
 from tfgen.networks import players
 from tfgen.objectives import losses
-from tfgen.runs.recipes import Stage, Tiny
+from tfgen.objectives.stabilisation import averaged
+from tfgen.runs.recipes import LEARNING_RATE, Average, Candidate, Range, Stage, Tiny
 from zoo.adversarial.gan import GAN
 
 
@@ -72,19 +73,27 @@ def recipe(
     width=64,
     learning_rate=2e-4,
     beta_1=0.5,
+    ema: Average = None,
     batch_size=64,
     epochs=20,
 ):
-    """Section 5 and the released code: rho 1e-6, 2 updates of the critic a step, Adam 2e-4.
+    """Of the paper and its released code: rho 1e-6, 2 updates of the critic a step, Adam 2e-4.
 
-    `network` is `dcgan`, close to the paper's, which have more layers; or `neutral`, as are latents
-    and epochs: of the comparison by Lucic et al. (2018).
+    64 latents and 20 epochs as in Lucic et al. (2018).
+
+    Args:
+        rho: weight of the penalty on the second moment, and rate of the multiplier
+        network: `neutral`, on which objectives are compared, or `dcgan`, close to the paper's,
+            which have more layers
     """
     networks = players(network)
     generator = networks.generator(latent_dim, data.element, hidden, width)
     critic = networks.discriminator(data.element, hidden=hidden, width=width)
     model = FisherGAN(generator, critic, data.element, n_critic, rho)
-    yield Stage(model, data, keras.optimizers.Adam(learning_rate, beta_1), batch_size, epochs)
+    optimizer = averaged(keras.optimizers.Adam(learning_rate, beta_1), ema)
+    yield Stage(model, data, optimizer, batch_size, epochs)
 
 
+ONLY = {("network", "neutral"): ("hidden",)}
+SEARCHED = (Candidate("fisher_gan", {}, LEARNING_RATE | {"rho": Range(1e-6, 1e-1)}),)
 TINY = (Tiny({"latent_dim": 4, "hidden": 16, "width": 8, "batch_size": 16}),)

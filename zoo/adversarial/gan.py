@@ -21,15 +21,19 @@ from tfgen.errors import check_choice
 from tfgen.layers.dropout import Dropout
 from tfgen.layers.maxout import Maxout
 from tfgen.model import GenerativeModel, minimize
-from tfgen.networks import neutral
+from tfgen.networks import conv, neutral
 from tfgen.networks.initial import uniform
 from tfgen.networks.ranges import squashed, to_unit
 from tfgen.objectives import losses
-from tfgen.runs.recipes import Stage, Tiny
+from tfgen.objectives.stabilisation import averaged
+from tfgen.runs.recipes import LEARNING_RATE, Average, Candidate, Rate, Stage, Tiny
 
 
 class GAN(GenerativeModel):
     """A generator and a discriminator that play against each other.
+
+    The discriminator's loss need not hold the samples fixed: `minimize` takes the slopes by the
+    weights of its own networks alone.
 
     Args:
         generator: a `keras.Model` from latents `[N, D]` to samples `[N, ...]` as `element` says.
@@ -118,21 +122,29 @@ def recipe(
     latent_dim=100,
     generator_width=1200,
     discriminator_width=240,
-    learning_rate=0.1,
-    momentum=0.5,
     hidden=1024,
     width=64,
-    adam_rate=2e-4,
+    batch_norm=True,
+    learning_rate: Rate = None,
+    momentum=0.5,
     beta_1=0.5,
+    ema: Average = None,
     batch_size=100,
     epochs=50,
 ):
-    """The networks and numbers of the authors' `mnist.yaml` (section 5 of the paper).
+    """The networks and numbers of the authors' `mnist.yaml`.
 
-    `loss` is `non_saturating` or `minimax`. Left out: the momentum's rise to 0.7 over 250 epochs,
-    and the generator's first biases from the mean digit; neither is in the paper's text. The file
-    does not say how many epochs; 50 is ours. `network` is `maxout`, or `neutral` for the networks
-    on which objectives are compared, with Adam.
+    Left out: the momentum's rise to 0.7 over 250 epochs, and the generator's first biases from the
+    mean digit; neither is in the paper's text. The file does not say how many epochs; 50 is ours.
+    The neutral networks, on which objectives are compared, play with Adam.
+
+    Args:
+        loss: `non_saturating`, or `minimax`, the value of both players
+        network: `maxout`, the paper's, or `neutral`
+        generator_width: units of a layer of the generator of `maxout`
+        discriminator_width: units of a layer of the discriminator of `maxout`
+        learning_rate: none for 0.1 with `maxout`, divided by 1.000004 at each step as in that file,
+            and 2e-4 with `neutral`
     """
     check_choice("loss", loss, LOSSES)
     check_choice("network", network, NETWORKS)
@@ -141,19 +153,35 @@ def recipe(
             generator(latent_dim, data.element, generator_width),
             discriminator(data.element, discriminator_width),
         )
-        # The file divides the rate by 1.000004 at each step.
-        decay = keras.optimizers.schedules.ExponentialDecay(learning_rate, 1, 1 / 1.000004)
+        rate = 0.1 if learning_rate is None else learning_rate
+        decay = keras.optimizers.schedules.ExponentialDecay(rate, 1, 1 / 1.000004)
         optimizer = keras.optimizers.SGD(decay, momentum)
     else:
+        norm = conv.norm(batch_norm)
         players = (
             neutral.generator(latent_dim, data.element, hidden, width),
-            neutral.discriminator(data.element, hidden=hidden, width=width),
+            neutral.discriminator(data.element, hidden=hidden, width=width, norm=norm),
         )
-        optimizer = keras.optimizers.Adam(adam_rate, beta_1)
+        rate = 2e-4 if learning_rate is None else learning_rate
+        optimizer = keras.optimizers.Adam(rate, beta_1)
     model = GAN(*players, data.element, LOSSES[loss])
+    optimizer = averaged(optimizer, ema)
     yield Stage(model, data, optimizer, batch_size, epochs, steps_per_execution=10)
 
 
+ONLY = {
+    ("network", "maxout"): ("generator_width", "discriminator_width", "momentum"),
+    ("network", "neutral"): ("hidden", "width", "batch_norm", "beta_1"),
+}
+SEARCHED = tuple(
+    Candidate(
+        f"{loss}_gan",
+        {"network": "neutral", "loss": loss},
+        LEARNING_RATE | {"batch_norm": (True, False)},
+        "lucic",
+    )
+    for loss in ("minimax", "non_saturating")
+)
 TINY = (
     Tiny({"latent_dim": 4, "generator_width": 16, "discriminator_width": 8, "batch_size": 16}),
     Tiny(

@@ -20,7 +20,8 @@ from tfgen import random
 from tfgen.networks import players
 from tfgen.objectives import losses
 from tfgen.objectives.penalties import clipped
-from tfgen.runs.recipes import Stage, Tiny
+from tfgen.objectives.stabilisation import averaged
+from tfgen.runs.recipes import LEARNING_RATE, Average, Candidate, Range, Stage, Tiny
 from zoo.adversarial.gan import GAN
 
 
@@ -43,8 +44,12 @@ class GoGAN(GAN):
         rows = self.latents(random.fresh(reals))
         for network in self.rivals:
             rows = network(rows, training=False)
-        ranking = self.ranking.discriminator(self.discriminator(reals), rows)
-        return {"margin": super().discriminator_loss(reals), "ranking": self.weight * ranking}
+        fakes = self.sample(random.fresh(reals))
+        reals = self.discriminator(reals)
+        return {
+            "margin": self.adversarial.discriminator(reals, self.discriminator(fakes)),
+            "ranking": self.weight * self.ranking.discriminator(reals, rows),
+        }
 
 
 def recipe(
@@ -59,14 +64,22 @@ def recipe(
     hidden=1024,
     width=64,
     learning_rate=5e-5,
+    ema: Average = None,
     batch_size=64,
     epochs=20,
 ):
     """A stage a member, of so many epochs each; the next starts from the weights of the last.
 
-    Clipping, optimizer, updates a step and batches are those of WGAN, which the paper builds on;
-    `network` is `dcgan` as there, or `neutral` as in the comparison by Lucic et al. (2018). Margin
-    and weight are ours.
+    Clipping, optimizer, updates a step and batches are those of WGAN, which the paper builds on; 64
+    latents and 20 epochs as in Lucic et al. (2018). Margin and weight are ours.
+
+    Args:
+        members: of the gang, trained one after the other
+        margin: between the scores of a pair; twice that above the samples of the one before
+        weight: of the ranking against the one before
+        clip: no weight of a critic is larger
+        network: `neutral`, on which objectives are compared, or `dcgan` as in the paper
+        epochs: how often each member sees all data
     """
     networks = players(network)
 
@@ -82,9 +95,11 @@ def recipe(
         return GoGAN(*parts, rival, 2.0 * margin, weight)
 
     for number in range(members):
-        optimizer = keras.optimizers.RMSprop(learning_rate)
+        optimizer = averaged(keras.optimizers.RMSprop(learning_rate), ema)
         model = functools.partial(member, number)
         yield Stage(model, data, optimizer, batch_size, epochs)
 
 
+ONLY = {("network", "neutral"): ("hidden",)}
+SEARCHED = (Candidate("gogan", {}, LEARNING_RATE | {"clip": Range(1e-2, 1.0)}),)
 TINY = (Tiny({"latent_dim": 4, "hidden": 16, "width": 8, "n_critic": 2, "batch_size": 16}),)

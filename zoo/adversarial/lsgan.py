@@ -14,9 +14,10 @@ arXiv:1611.04076.
 
 import keras
 
-from tfgen.networks import players
+from tfgen.networks import conv, players
 from tfgen.objectives.losses import least_squares
-from tfgen.runs.recipes import Stage, Tiny
+from tfgen.objectives.stabilisation import averaged
+from tfgen.runs.recipes import LEARNING_RATE, Average, Candidate, Stage, Tiny
 from zoo.adversarial.gan import GAN
 
 
@@ -26,25 +27,32 @@ def recipe(
     latent_dim=64,
     hidden=1024,
     width=64,
+    batch_norm=True,
     learning_rate=1e-3,
     beta_1=0.5,
+    ema: Average = None,
     batch_size=64,
     epochs=20,
 ):
-    """Section 4.1: Adam with beta_1 0.5, 1e-3 for scenes (and 2e-4 for Chinese characters).
+    """Adam with beta_1 0.5 and 1e-3, as for scenes (for Chinese characters they take 2e-4).
 
-    `network` is `neutral`, from the comparison of objectives by Lucic et al. (2018), as are 64
-    latents, batches of 64 and 20 epochs; or `dcgan`. Without the factor 1/2, to which Adam is
-    blind. Departure: their networks for scenes of 112 pixels are not here.
+    64 latents, batches of 64 and 20 epochs as in Lucic et al. (2018). Without the factor 1/2, to
+    which Adam is blind. Departure: the networks, instead of theirs for scenes of 112 pixels.
+
+    Args:
+        network: `neutral`, on which objectives are compared, or `dcgan`
     """
-    networks = players(network)
+    networks, norm = players(network), conv.norm(batch_norm)
     model = GAN(
         networks.generator(latent_dim, data.element, hidden, width),
-        networks.discriminator(data.element, hidden=hidden, width=width),
+        networks.discriminator(data.element, hidden=hidden, width=width, norm=norm),
         data.element,
         least_squares,
     )
-    yield Stage(model, data, keras.optimizers.Adam(learning_rate, beta_1), batch_size, epochs)
+    optimizer = averaged(keras.optimizers.Adam(learning_rate, beta_1), ema)
+    yield Stage(model, data, optimizer, batch_size, epochs)
 
 
+ONLY = {("network", "neutral"): ("hidden",)}
+SEARCHED = (Candidate("lsgan", {}, LEARNING_RATE | {"batch_norm": (True, False)}, "lucic"),)
 TINY = (Tiny({"latent_dim": 4, "hidden": 16, "width": 8, "batch_size": 16}),)

@@ -19,8 +19,8 @@ import keras
 
 from tfgen.layers.minibatch import MinibatchDiscrimination
 from tfgen.networks import neutral
-from tfgen.objectives.stabilisation import HistoricalAveraging
-from tfgen.runs.recipes import Stage, Tiny
+from tfgen.objectives.stabilisation import HistoricalAveraging, averaged
+from tfgen.runs.recipes import LEARNING_RATE, Average, Candidate, Stage, Tiny
 from zoo.adversarial.gan import GAN
 
 
@@ -86,6 +86,7 @@ def recipe(
     width=64,
     learning_rate=3e-4,
     beta_1=0.5,
+    ema: Average = None,
     batch_size=64,
     epochs=20,
 ):
@@ -95,6 +96,11 @@ def recipe(
     normalize weights; normal noise instead of uniform; T is a plain matrix that
     starts with columns of about length 1, without their scaling by the first batch; batches and
     epochs are ours. The paper gives no weight for historical averaging.
+
+    Args:
+        kernels: closenesses that a row is told, B
+        dimensions: numbers that are compared for each, C
+        history: weight of historical averaging; 0 for none
     """
     model = MinibatchGAN(
         neutral.generator(latent_dim, data.element, hidden, width),
@@ -102,14 +108,9 @@ def recipe(
         data.element,
         history,
     )
-    yield Stage(
-        model,
-        data,
-        keras.optimizers.Adam(learning_rate, beta_1),
-        batch_size,
-        epochs,
-        steps_per_execution=10,
-    )
+    optimizer = averaged(keras.optimizers.Adam(learning_rate, beta_1), ema)
+    yield Stage(model, data, optimizer, batch_size, epochs, steps_per_execution=10)
 
 
+SEARCHED = (Candidate("minibatch_gan", {}, LEARNING_RATE),)
 TINY = (Tiny({"history": 0.1, "latent_dim": 4, "hidden": 16, "width": 8, "batch_size": 16}),)

@@ -19,13 +19,13 @@ import tensorflow as tf
 
 from tfgen import random
 from tfgen.endpoint import Element, Endpoint
-from tfgen.errors import InputError
+from tfgen.errors import InputError, check_choice
 from tfgen.layers.noise import GaussianNoise
 from tfgen.networks import neutral
 from tfgen.networks.conv import batch_norm
 from tfgen.objectives import losses
-from tfgen.objectives.stabilisation import feature_matching
-from tfgen.runs.recipes import Stage, Tiny
+from tfgen.objectives.stabilisation import averaged, feature_matching
+from tfgen.runs.recipes import LEARNING_RATE, Average, Candidate, Rate, Stage, Tiny
 from zoo.adversarial.gan import GAN
 
 
@@ -155,43 +155,45 @@ def recipe(
     latent_dim=100,
     hidden=1024,
     width=64,
-    learning_rate=3e-4,
+    learning_rate: Rate = None,
     beta_1=0.5,
+    ema: Average = None,
     batch_size=100,
     epochs=300,
 ):
     """Section 5 and the authors' code: Adam with beta_1 0.5, batches of 100.
 
-    `network` is `neutral`, with 3e-4 as theirs for convolutions, or `dense` for their networks for
-    MNIST, which take 3e-3. `labels_seed` says which rows keep their label. Departures: normal noise
-    z instead of uniform; no weight normalization, no moving average of the weights; both terms of D
-    have weight 1, as in the paper, where the code takes the second one half; the rate stays what it
-    is.
+    Departures: normal noise z instead of uniform; no weight normalization, no moving average of the
+    weights of D; both terms of D have weight 1, as in the paper, where the code takes the second
+    one half; the rate stays what it is.
+
+    Args:
+        network: `neutral`, on which objectives are compared, or `dense`, theirs for MNIST
+        labelled: how many rows keep their label, equally many of each class
+        labels_seed: says which rows these are
+        learning_rate: none for 3e-4 with `neutral`, theirs for convolutions, and 3e-3 with `dense`
     """
+    check_choice("network", network, RATES)
     classes = len(data.labelled.classes)
     if network == "neutral":
         networks = (
             neutral.generator(latent_dim, data.element, hidden, width),
             neutral_discriminator(data.element, classes, hidden, width),
         )
-    elif network == "dense":
+    else:
         networks = (
             dense_generator(latent_dim, data.element),
             dense_discriminator(data.element, classes),
         )
-    else:
-        raise InputError(f"network={network!r} is not neutral or dense")
     model = SemiSupervisedGAN(*networks, data.element, labelled, labels_seed)
-    yield Stage(
-        model,
-        data,
-        keras.optimizers.Adam(learning_rate, beta_1),
-        batch_size,
-        epochs,
-        steps_per_execution=10,
-    )
+    rate = RATES[network] if learning_rate is None else learning_rate
+    optimizer = averaged(keras.optimizers.Adam(rate, beta_1), ema)
+    yield Stage(model, data, optimizer, batch_size, epochs, steps_per_execution=10)
 
 
+RATES = {"neutral": 3e-4, "dense": 3e-3}
+ONLY = {("network", "neutral"): ("hidden", "width")}
+SEARCHED = (Candidate("semi_supervised_gan", {}, LEARNING_RATE),)
 TINY = (
     Tiny({"latent_dim": 4, "hidden": 16, "width": 8, "batch_size": 16}),
     Tiny({"network": "dense", "latent_dim": 4, "batch_size": 16}),

@@ -1,6 +1,7 @@
 """Spectrally normalized GAN.
 
-    min_G max_D  E_x[min(0, D(x) - 1)] + E_z[min(0, -1 - D(G(z)))],   max_G  E_z[D(G(z))]
+    max_D  E_x[min(0, D(x) - 1)] + E_z[min(0, -1 - D(G(z)))]
+    max_G  E_z[D(G(z))]
     every layer of D:  x -> W x / sigma(W),   sigma(W) the largest singular value
 
 A discriminator whose slope is bounded judges steadily. Divided by its spectral norm no layer
@@ -18,7 +19,8 @@ from tfgen.layers.spectral_norm import SpectralConv2D, SpectralDense
 from tfgen.networks import neutral
 from tfgen.networks.conv import batch_norm
 from tfgen.objectives import losses
-from tfgen.runs.recipes import Stage, Tiny
+from tfgen.objectives.stabilisation import averaged
+from tfgen.runs.recipes import LEARNING_RATE, Average, Candidate, Stage, Tiny
 from zoo.adversarial.gan import GAN
 
 
@@ -31,7 +33,7 @@ def discriminator(element, hidden, width):
 
 
 def standard_generator(latents, element, width):
-    """Table 3a: from `[N, latents]` to `[N, H, W, C]`; H and W are multiples of 8."""
+    """The paper's, from `[N, latents]` to `[N, H, W, C]`; H and W are multiples of 8."""
     height, breadth = (side // 8 for side in element.shape[:2])
     x = entry = keras.Input([latents])
     x = keras.layers.Dense(height * breadth * 8 * width, use_bias=False)(x)
@@ -44,7 +46,7 @@ def standard_generator(latents, element, width):
 
 
 def standard_discriminator(element, width):
-    """Table 3b: from `[N, H, W, C]` to `[N, 1]`, slopes 0.1."""
+    """The paper's, from `[N, H, W, C]` to `[N, 1]`, slopes 0.1."""
     x = entry = keras.Input(element.shape)
     for channels in (width, 2 * width, 4 * width):
         for kernel, stride in ((3, 1), (4, 2)):
@@ -73,14 +75,18 @@ def recipe(
     learning_rate=2e-4,
     beta_1=0.5,
     beta_2=0.999,
+    ema: Average = None,
     batch_size=64,
     epochs=20,
 ):
-    """Section 4: Adam 2e-4 with betas 0.5 and 0.999, one update of D (table 1, setting C).
+    """Adam 2e-4 with betas 0.5 and 0.999 and one update of D, setting C of the paper's table 1.
 
-    `loss` is `hinge` (equations 16 and 17) or `non_saturating`; z is N(0, I) of 128, batches are
-    of 64. `network` is `standard`, the paper's convolutions for sizes that are multiples of 8
-    (appendix B.4, table 3), or `neutral`. The number of epochs is ours.
+    z is N(0, I) of 128, batches are of 64. The number of epochs is ours.
+
+    Args:
+        loss: `hinge` or `non_saturating`
+        network: `neutral`, on which objectives are compared, or `standard`, the paper's
+            convolutions, for sizes that are multiples of 8
     """
     check_choice("loss", loss, LOSSES)
     check_choice("network", network, NETWORKS)
@@ -101,10 +107,12 @@ def recipe(
             discriminator(data.element, hidden, width),
         )
     model = GAN(*players, data.element, LOSSES[loss], n_critic)
-    optimizer = keras.optimizers.Adam(learning_rate, beta_1, beta_2)
+    optimizer = averaged(keras.optimizers.Adam(learning_rate, beta_1, beta_2), ema)
     yield Stage(model, data, optimizer, batch_size, epochs, steps_per_execution=10)
 
 
+ONLY = {("network", "neutral"): ("hidden",)}
+SEARCHED = (Candidate("sngan", {}, LEARNING_RATE),)
 TINY = (
     Tiny({"latent_dim": 4, "hidden": 16, "width": 8, "batch_size": 16}),
     Tiny({"network": "standard", "latent_dim": 4, "width": 8, "batch_size": 16}),

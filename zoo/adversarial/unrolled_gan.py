@@ -12,14 +12,16 @@ Metz, Poole, Pfau and Sohl-Dickstein, "Unrolled generative adversarial networks"
 arXiv:1611.02163.
 """
 
+from typing import Annotated
+
 import keras
 
 from tfgen import random
-from tfgen.errors import InputError
 from tfgen.networks import neutral
 from tfgen.objectives import losses
+from tfgen.objectives.stabilisation import averaged
 from tfgen.objectives.unrolling import unroll
-from tfgen.runs.recipes import Stage, Tiny
+from tfgen.runs.recipes import LEARNING_RATE, Average, Candidate, Range, Stage, Tiny
 from zoo.adversarial.gan import GAN
 
 
@@ -56,35 +58,43 @@ class UnrolledGAN(GAN):
 
 def recipe(
     data,
-    k="5",
+    k: Annotated[int, (0, 1000)] = 5,
     latent_dim=256,
     hidden=1024,
     width=64,
     learning_rate=1e-3,
     discriminator_rate=1e-4,
     beta_1=0.5,
+    ema: Average = None,
     batch_size=512,
     epochs=250,
 ):
     """The authors' released code for points on a ring: k = 5, batches of 512, z of 256.
 
     Adam with beta_1 0.5, 1e-3 for the generator and 1e-4 for the discriminator, so that a generator
-    that does not look ahead runs away from it. `k` is a number in letters, as 0 is one, too. 250
-    epochs of the ring are about their 25,000 steps. Departure: the neutral networks.
+    that does not look ahead runs away from it. 250 epochs of the ring are about their 25,000 steps.
+    Departure: the neutral networks.
+
+    Args:
+        k: updates of the discriminator that the generator looks ahead
+        learning_rate: of the generator
+        discriminator_rate: of the discriminator
     """
-    if not str(k).isdecimal():
-        raise InputError(f"k={k!r} is no number of steps to unroll: give 0, 1, 5, 10 or another")
     model = UnrolledGAN(
         neutral.generator(latent_dim, data.element, hidden, width),
         neutral.discriminator(data.element, hidden=hidden, width=width),
         data.element,
-        int(k),
+        k,
     )
     optimizers = {
         "discriminator": keras.optimizers.Adam(discriminator_rate, beta_1),
         "generator": keras.optimizers.Adam(learning_rate, beta_1),
     }
+    optimizers = averaged(optimizers, ema)
     yield Stage(model, data, optimizers, batch_size, epochs, steps_per_execution=10)
 
 
+SEARCHED = (
+    Candidate("unrolled_gan", {}, LEARNING_RATE | {"discriminator_rate": Range(1e-4, 1e-3)}),
+)
 TINY = (Tiny({"k": "1", "latent_dim": 4, "hidden": 16, "width": 8, "batch_size": 16}),)

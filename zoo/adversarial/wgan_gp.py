@@ -16,7 +16,8 @@ import keras
 from tfgen import random
 from tfgen.networks import players
 from tfgen.objectives import losses, penalties
-from tfgen.runs.recipes import Stage, Tiny
+from tfgen.objectives.stabilisation import averaged
+from tfgen.runs.recipes import LEARNING_RATE, Average, Candidate, Range, Stage, Tiny
 from zoo.adversarial.gan import GAN
 
 
@@ -53,21 +54,28 @@ def recipe(
     learning_rate=1e-4,
     beta_1=0.0,
     beta_2=0.9,
+    ema: Average = None,
     batch_size=64,
     epochs=20,
 ):
     """Algorithm 1: lambda 10, 5 updates of the critic a step, Adam 1e-4 with betas 0 and 0.9.
 
-    Batches of 64 are its m. `network` is `dcgan`, one of the paper's, or `neutral` with 64 latents
-    and 20 epochs as in the comparison by Lucic et al. (2018); the critic's is without any
-    normalization (section 4 allows others than of the batch). An epoch takes the data once.
+    Batches of 64 are its m; 64 latents and 20 epochs as in Lucic et al. (2018). The critic is
+    without any normalization (the paper allows others than of the batch). An epoch takes the data
+    once: each update of the critic sees a part of its own.
+
+    Args:
+        weight: of the penalty, lambda
+        network: `neutral`, on which objectives are compared, or `dcgan`, one of the paper's
     """
     networks = players(network)
     critic = networks.critic(data.element, hidden, width)
     generator = networks.generator(latent_dim, data.element, hidden, width)
     model = WGANGP(generator, critic, data.element, n_critic, weight)
-    optimizer = keras.optimizers.Adam(learning_rate, beta_1, beta_2)
+    optimizer = averaged(keras.optimizers.Adam(learning_rate, beta_1, beta_2), ema)
     yield Stage(model, data, optimizer, batch_size, epochs)
 
 
+ONLY = {("network", "neutral"): ("hidden",)}
+SEARCHED = (Candidate("wgan_gp", {}, LEARNING_RATE | {"weight": Range(0.1, 10.0)}, "lucic"),)
 TINY = (Tiny({"latent_dim": 4, "hidden": 16, "width": 8, "n_critic": 2, "batch_size": 16}),)

@@ -23,7 +23,8 @@ from tfgen.networks.conditional import one_hot
 from tfgen.networks.initial import uniform
 from tfgen.networks.ranges import squashed, to_unit
 from tfgen.objectives import losses
-from tfgen.runs.recipes import Stage, Tiny
+from tfgen.objectives.stabilisation import averaged
+from tfgen.runs.recipes import Average, Rate, Stage, Tiny
 from zoo.adversarial.gan import GAN
 
 
@@ -57,7 +58,7 @@ class CGAN(GAN):
         return self.adversarial.generator(self.discriminator([fakes, labels]))
 
     def latents(self, seeds):
-        """Draws z: float32 `[N, D]`, uniform in the unit cube (section 4.1), from int32 seeds."""
+        """Draws z: float32 `[N, D]`, uniform in the unit cube, from int32 seeds."""
         return random.uniform(seeds, self.generator.input_shape[0][1:])
 
     def sample(self, seeds, labels):
@@ -132,20 +133,27 @@ def recipe(
     latent_dim=100,
     generator_width=1200,
     discriminator_width=240,
-    learning_rate=0.1,
-    momentum=0.5,
     width=64,
-    adam_rate=2e-4,
+    learning_rate: Rate = None,
+    momentum=0.5,
     beta_1=0.5,
+    ema: Average = None,
     batch_size=100,
     epochs=50,
 ):
-    """Section 4.1: layers and rates as published, dropout of 0.5 in both players.
+    """The paper's layers and rates for MNIST, with dropout of 0.5 in both players.
 
-    `network` is `mlp`, the paper's, with SGD whose rate is divided by 1.00004 at each step; or
-    `conv`, ours: the networks of `dcgan` from `width` channels, with its noise and its Adam, which
-    get there sooner. Left out: the momentum's rise to 0.7, whose time the paper does not tell. The
-    weights start as those of the net without labels in `gan` do; 50 epochs are ours.
+    Left out: the momentum's rise to 0.7, whose time the paper does not tell. The weights start as
+    those of the net without labels in `gan` do; 50 epochs are ours. The networks of `dcgan`, with
+    its noise and its Adam, get there sooner.
+
+    Args:
+        network: `mlp`, the paper's, or `conv`, ours
+        generator_width: units of the generator's joint layer in `mlp`
+        discriminator_width: units of the discriminator's joint layer in `mlp`
+        width: channels of the largest feature map in `conv`
+        learning_rate: none for 0.1 with `mlp`, divided by 1.00004 at each step, and 2e-4 with
+            `conv`
     """
     check_choice("network", network, ("mlp", "conv"))
     data = data.labelled
@@ -156,7 +164,8 @@ def recipe(
             discriminator(classes, element, discriminator_width),
         )
         # To 1e-6, says the paper: it takes 288,000 steps to get there.
-        decay = keras.optimizers.schedules.ExponentialDecay(learning_rate, 1, 1 / 1.00004)
+        rate = 0.1 if learning_rate is None else learning_rate
+        decay = keras.optimizers.schedules.ExponentialDecay(rate, 1, 1 / 1.00004)
         model, optimizer = CGAN, keras.optimizers.SGD(decay, momentum)
     else:
         if len(element.shape) != 3:
@@ -165,10 +174,16 @@ def recipe(
             conditional.generator(latent_dim, classes, element, width),
             conditional.discriminator(classes, element, width),
         )
-        model, optimizer = DeepCGAN, keras.optimizers.Adam(adam_rate, beta_1)
-    yield Stage(model(*players, element, classes), data, optimizer, batch_size, epochs)
+        rate = 2e-4 if learning_rate is None else learning_rate
+        model, optimizer = DeepCGAN, keras.optimizers.Adam(rate, beta_1)
+    model, optimizer = model(*players, element, classes), averaged(optimizer, ema)
+    yield Stage(model, data, optimizer, batch_size, epochs)
 
 
+ONLY = {
+    ("network", "mlp"): ("generator_width", "discriminator_width", "momentum"),
+    ("network", "conv"): ("width", "beta_1"),
+}
 TINY = (
     Tiny({"latent_dim": 4, "generator_width": 16, "discriminator_width": 8, "batch_size": 16}),
     Tiny({"network": "conv", "latent_dim": 4, "width": 8, "batch_size": 16}),

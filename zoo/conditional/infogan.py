@@ -28,7 +28,8 @@ from tfgen.errors import InputError
 from tfgen.latents.traversal import Code, steps
 from tfgen.networks import conv, neutral
 from tfgen.networks.initial import narrow
-from tfgen.runs.recipes import Stage, Tiny
+from tfgen.objectives.stabilisation import averaged
+from tfgen.runs.recipes import Average, Stage, Tiny
 from zoo.adversarial.gan import GAN
 
 tfd = tfp.distributions
@@ -112,7 +113,7 @@ class InfoGAN(GAN):
 
     @property
     def codes(self):
-        """The category, then the numbers, each from -2 to 2 as in the paper's figure 2."""
+        """The category, then the numbers, each from -2 to 2 as in the paper's figure."""
         start = self.generator.input_shape[1] - self.categories - self.continuous
         end = start + self.categories
         category = Code(
@@ -158,12 +159,13 @@ def recipe(
     discriminator_rate=2e-4,
     generator_rate=1e-3,
     beta_1=0.5,
+    ema: Average = None,
     batch_size=128,
     epochs=11,
 ):
-    """Appendix C.1, of MNIST: a category of 10, two continuous codes and 62 of noise.
+    """The paper's for MNIST: a category of 10, two continuous codes and 62 numbers of noise.
 
-    Lambda is 1 for the category and smaller for continuous codes, as section 6 asks without a
+    Lambda is 1 for the category and smaller for continuous codes, as the paper asks without a
     number; 0.1 is ours. (With 1, as in the released code, a continuous code takes over what should
     tell some digits apart.)
 
@@ -171,6 +173,15 @@ def recipe(
     the released code: U(-1, 1) for the noise, batches of 128 (11 epochs are its 5,000 steps),
     weights from N(0, 0.02), and deviation 1 for the continuous codes. Departure: images are in
     [-1, 1], by a tanh.
+
+    Args:
+        categories: values of the category
+        continuous: how many continuous codes there are
+        latent_dim: numbers of noise, beside the codes
+        weight: lambda of the category
+        continuous_weight: lambda of the continuous codes
+        discriminator_rate: learning rate of the discriminator
+        generator_rate: learning rate of the generator
     """
     shape = data.element.shape
     if len(shape) != 3 or shape[0] % 4:
@@ -191,7 +202,7 @@ def recipe(
         "discriminator": keras.optimizers.Adam(discriminator_rate, beta_1),
         "generator": keras.optimizers.Adam(generator_rate, beta_1),
     }
-    yield Stage(model, data, optimizers, batch_size, epochs)
+    yield Stage(model, data, averaged(optimizers, ema), batch_size, epochs)
 
 
 TINY = (Tiny({"latent_dim": 4, "hidden": 16, "width": 8, "batch_size": 16}),)

@@ -16,10 +16,12 @@ import keras
 from tfgen import random
 from tfgen.errors import InputError
 from tfgen.layers.conditional_norm import ConditionalBatchNorm
+from tfgen.layers.spectral_norm import SpectralConv2D, SpectralDense
 from tfgen.networks import conv
 from tfgen.networks.conditional import one_hot
 from tfgen.objectives.losses import hinge
-from tfgen.runs.recipes import Stage, Tiny
+from tfgen.objectives.stabilisation import averaged
+from tfgen.runs.recipes import Average, Stage, Tiny
 from zoo.conditional.cgan import CGAN
 
 
@@ -55,16 +57,21 @@ def generator(latent_dim, classes, element, width):
 
 
 def discriminator(classes, element, width):
-    """Strided convolutions to features, one a channel; a logit of them, and their projection."""
+    """Strided convolutions to features, one a channel; a logit of them, and their projection.
+
+    All kernels are normalized by their spectral norm.
+    """
     images, (labels, y) = keras.Input(element.shape), one_hot(classes)
     x = images
     for i in range(len(conv.heights(element.shape[0])) - 1):
-        x = keras.layers.Conv2D(width * 2**i, conv.KERNEL, 2, "same", use_bias=i == 0)(x)
-        x = keras.layers.LeakyReLU(0.2)(x if i == 0 else conv.batch_norm()(x))
-    features = keras.layers.GlobalAveragePooling2D(dtype="float32", name="features")(x)
-    vectors = keras.layers.Dense(features.shape[1], use_bias=False, dtype="float32", name="v")(y)
+        x = SpectralConv2D(width * 2**i, conv.KERNEL, 2, "same")(x)
+        x = keras.layers.LeakyReLU(0.2)(x)
+    places = x.shape[1] * x.shape[2]
+    features = keras.layers.GlobalAveragePooling2D(dtype="float32")(x)
+    features = keras.layers.Rescaling(places, dtype="float32", name="features")(features)  # the sum
+    vectors = SpectralDense(features.shape[1], use_bias=False, dtype="float32", name="v")(y)
     projection = keras.layers.Dot(1, dtype="float32")([vectors, features])
-    logits = keras.layers.Dense(1, use_bias=False, dtype="float32", name="w")(features)
+    logits = SpectralDense(1, use_bias=False, dtype="float32", name="w")(features)
     logits = keras.layers.Add(dtype="float32")([logits, projection])
     return keras.Model([images, labels], logits, name="discriminator")
 
@@ -77,16 +84,18 @@ def recipe(
     learning_rate=2e-4,
     beta_1=0.0,
     beta_2=0.9,
+    ema: Average = None,
     batch_size=64,
     epochs=50,
 ):
-    """Section 6: Adam 2e-4 with betas 0 and 0.9, 5 updates of the discriminator a step, hinge loss.
+    """Section 5: Adam 2e-4 with betas 0 and 0.9, 5 updates of the discriminator a step, hinge loss.
 
-    Departures, for small images on small machines: the networks are those of `dcgan` instead of
-    residual ones, with `width` channels at the largest size; the discriminator has batch
-    normalization instead of spectral normalization, and as its features are so not bounded they are
-    averaged over places, not summed. 128 latents are those of the released code; batches and epochs
-    are ours. An epoch takes the data once: each update of the discriminator sees a part of its own.
+    128 latents and batches of 64 are those of the released code (pfnet-research/sngan_projection),
+    as are the sum of the features over all places and the spectral normalization of the class
+    vectors and the last layer too. Departures, for small images on small machines: the networks are
+    those of `dcgan` instead of residual ones, with `width` channels at the largest size; the rate
+    stays what it is. The number of epochs is ours. An epoch takes the data once: each update of the
+    discriminator sees a part of its own.
     """
     data = data.labelled
     shape = data.element.shape
@@ -100,7 +109,7 @@ def recipe(
         classes,
         n_critic,
     )
-    optimizer = keras.optimizers.Adam(learning_rate, beta_1, beta_2)
+    optimizer = averaged(keras.optimizers.Adam(learning_rate, beta_1, beta_2), ema)
     yield Stage(model, data, optimizer, batch_size, epochs)
 
 

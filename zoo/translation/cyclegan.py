@@ -21,7 +21,8 @@ from tfgen.networks.patch import fitting, patch
 from tfgen.networks.resnet import MULTIPLE, translator
 from tfgen.objectives.image_pool import ImagePool
 from tfgen.objectives.losses import least_squares
-from tfgen.runs.recipes import Stage, Tiny
+from tfgen.objectives.stabilisation import averaged
+from tfgen.runs.recipes import Average, Stage, Tiny
 from tfgen.runs.schedules import ConstantThenLinear
 
 
@@ -64,8 +65,8 @@ class CycleGAN(GenerativeModel):
 
     def discriminator_loss(self, batch):
         reals_a, reals_b = batch
-        fakes_a = self.pool_a(tf.stop_gradient(self.b_to_a(reals_b)))
-        fakes_b = self.pool_b(tf.stop_gradient(self.a_to_b(reals_a)))
+        fakes_a = self.pool_a(self.b_to_a(reals_b))
+        fakes_b = self.pool_b(self.a_to_b(reals_a))
         judge_a, judge_b = self.discriminator_a, self.discriminator_b
         # Halved, so that they learn slower than the translators (appendix 7.1).
         return {
@@ -126,16 +127,27 @@ def recipe(
     jitter=286 / 256,
     learning_rate=2e-4,
     beta_1=0.5,
+    ema: Average = None,
     batch_size=1,
     epochs=200,
 ):
-    """Section 4 and appendix 7: Adam 2e-4, down to 0 over the second half, batch size 1.
+    """Adam 2e-4, down to 0 over the second half, batch size 1, a pool of 50.
 
     `blocks` is 9 from 256 pixels on, 6 at 128; patches are 70x70, smaller where an image bears
     fewer than three `strided` layers. The identity term, with half of the cycle's weight, was used
-    for paintings; the released code has it for all. `jitter` (enlarge, crop, mirror; 1 for none)
-    and beta_1 are from that code as well. Paired data are shuffled apart. A departure: the
-    discriminators move first, on the translations of this step's translators, not after them.
+    for paintings; the released code has it for all. The jitter and beta_1 are from that code as
+    well. Paired data are shuffled apart. A departure: the discriminators move first, on the
+    translations of this step's translators, not after them.
+
+    Args:
+        blocks: residual blocks of a translator
+        width: channels of the first feature map of all networks
+        strided: layers of a discriminator that halve the image; 3 make its patches 70x70
+        cycle: weight of the cycle terms
+        identity: weight of the identity terms; 0 for none
+        pool: past translations that a discriminator is shown again
+        jitter: training images are enlarged by this, cropped and mirrored; 1 for none of it
+        learning_rate: of all networks, down to 0 over the second half
     """
     if not data.has_domains:
         raise InputError(
@@ -155,7 +167,9 @@ def recipe(
     model = CycleGAN(*translators, *judges, shape, pool, cycle, identity)
     steps = epochs * data.steps_per_epoch(batch_size)
     rate = ConstantThenLinear(learning_rate, steps)
-    yield Stage(model, data, keras.optimizers.Adam(rate, beta_1), batch_size, epochs)
+    optimizer = keras.optimizers.Adam(rate, beta_1)
+    optimizer = averaged(optimizer, ema, "translators", others=("discriminators",))
+    yield Stage(model, data, optimizer, batch_size, epochs)
 
 
 TINY = (

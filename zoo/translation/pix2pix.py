@@ -21,7 +21,8 @@ from tfgen.networks.initial import narrow
 from tfgen.networks.patch import fitting, patch
 from tfgen.networks.unet import depth, unet
 from tfgen.objectives import losses
-from tfgen.runs.recipes import Stage, Tiny
+from tfgen.objectives.stabilisation import averaged
+from tfgen.runs.recipes import Average, Stage, Tiny
 
 
 class Pix2Pix(GenerativeModel):
@@ -51,7 +52,7 @@ class Pix2Pix(GenerativeModel):
 
     def discriminator_loss(self, batch):
         inputs, targets = batch
-        fakes = tf.stop_gradient(self.generator([inputs, random.fresh(inputs)]))
+        fakes = self.generator([inputs, random.fresh(inputs)])
         reals, fakes = (self.discriminator([inputs, images]) for images in (targets, fakes))
         # Halved, so that it learns slower than the generator (section 3.3).
         return 0.5 * losses.non_saturating.discriminator(reals, fakes)
@@ -100,16 +101,23 @@ def recipe(
     jitter=286 / 256,
     learning_rate=2e-4,
     beta_1=0.5,
+    ema: Average = None,
     batch_size=1,
     epochs=200,
 ):
-    """Section 3.3 and appendix 6: Adam 2e-4 with beta_1 0.5, weights from N(0, 0.02), batch size 1.
+    """Adam 2e-4 with beta_1 0.5, weights from N(0, 0.02), batch size 1.
 
-    `direction` is `a2b` or `b2a`; facades were learnt from labels (B) to photos (A). At 256 pixels
-    the U-Net is 8 levels deep and patches are 70x70; a smaller image gets as many levels as it can
-    be halved and as many of the `strided` layers as it can bear. Training images are enlarged by
-    `jitter`, cropped and mirrored; 1 for none of it. Departure: normalization is by image, equal to
-    their batch normalization at batch size 1, so what is served does not depend on its batch.
+    Facades were learnt from labels (B) to photos (A). At 256 pixels the U-Net is 8 levels deep and
+    patches are 70x70; a smaller image gets as many levels as it can be halved and as many of the
+    `strided` layers as it can bear. Departure: normalization is by image, equal to their batch
+    normalization at batch size 1, so what is served does not depend on its batch.
+
+    Args:
+        direction: `a2b` or `b2a`, from which domain to which
+        width: channels of the first feature map of both networks
+        strided: layers of the discriminator that halve the image; 3 make its patches 70x70
+        weight: of the L1 term
+        jitter: training images are enlarged by this, cropped and mirrored; 1 for none of it
     """
     check_choice("direction", direction, ("a2b", "b2a"))
     if not data.has_domains or not data.paired:
@@ -121,7 +129,8 @@ def recipe(
     model = Pix2Pix(
         generator(channels, levels, width), judge, channels, 2**levels, direction, weight
     )
-    yield Stage(model, data, keras.optimizers.Adam(learning_rate, beta_1), batch_size, epochs)
+    optimizer = averaged(keras.optimizers.Adam(learning_rate, beta_1), ema)
+    yield Stage(model, data, optimizer, batch_size, epochs)
 
 
 TINY = (Tiny({"width": 8, "batch_size": 16}, data="digit_pairs"),)

@@ -215,14 +215,18 @@ def recipe(
     batch_size=100,
     epochs=50,
 ):
-    """M2 (Kingma et al., 2014, section 4): 50 latents, hidden layers of 500 softplus units.
+    """The networks of M2 (Kingma et al., 2014): 50 latents, hidden layers of 500 softplus units.
 
-    `attributes` is `none`, for the class alone, or `stroke`: with it the slant and the ink of an
-    image, which are measured (`tfgen.data.attributes`), so that they can be varied gradually.
     Departures: two hidden layers instead of one, as with one z still tells much of the class; Adam
     with a cosine decay to nothing over the epochs instead of RMSProp, as in `vae`. The prior is
     that of Sohn et al., linear in y: M2's, the same for all y, gives samples of mixed classes.
     Batches of 100 and 50 epochs are ours.
+
+    Args:
+        attributes: `none`, for the class alone, or `stroke`, with which the slant and the ink of an
+            image are measured too (`tfgen.data.attributes`) and can be varied gradually
+        layers: hidden layers of the encoder and of the decoder
+        learning_rate: of Adam, down to 0 by a cosine over the epochs
     """
     data, shape = data.labelled, data.element.shape
     if len(shape) != 3:
@@ -243,9 +247,8 @@ def recipe(
     )
     steps = epochs * data.steps_per_epoch(batch_size)
     rate = keras.optimizers.schedules.CosineDecay(learning_rate, steps)
-    yield Stage(
-        model, data, keras.optimizers.Adam(rate), batch_size, epochs, steps_per_execution=10
-    )
+    optimizer = keras.optimizers.Adam(rate)
+    yield Stage(model, data, optimizer, batch_size, epochs, steps_per_execution=10)
 
 
 TINY = (

@@ -20,7 +20,7 @@ from tfgen.model import GenerativeModel, minimize
 from tfgen.networks import conv, neutral
 from tfgen.networks.mlp import mlp
 from tfgen.objectives.distributions import bernoulli, diagonal, standard
-from tfgen.runs.recipes import Stage, Tiny
+from tfgen.runs.recipes import LEARNING_RATE, Candidate, Stage, Tiny
 
 
 class VAE(GenerativeModel):
@@ -132,9 +132,9 @@ class VAE(GenerativeModel):
 
 
 class GaussianVAE(VAE):
-    """A VAE whose pixels are Gaussian, with a mean and a variance each (appendix C.2).
+    """A VAE whose pixels are Gaussian, with a mean in (0, 1) and a variance each.
 
-    The decoder gives `[N, H, W, 2 C]`: means and log-variances.
+    The decoder gives `[N, H, W, 2 C]`: logits of the means, and log-variances.
     """
 
     def targets(self, images, seeds):
@@ -142,10 +142,8 @@ class GaussianVAE(VAE):
         return dequantize(images, seeds) / 256.0
 
     def likelihood(self, latents):
-        return diagonal(self.decoder(latents))
-
-    def decode(self, latents):
-        return tf.clip_by_value(super().decode(latents), -1.0, 1.0)
+        logits, log_variances = tf.split(tf.cast(self.decoder(latents), tf.float32), 2, axis=-1)
+        return diagonal(tf.concat([tf.sigmoid(logits), log_variances], axis=-1))
 
 
 PIXELS = {"bernoulli": (VAE, 1), "gaussian": (GaussianVAE, 2)}
@@ -159,16 +157,25 @@ def recipe(
     hidden=500,
     layers=1,
     width=32,
+    batch_norm=True,
     learning_rate=1e-3,
     batch_size=100,
     epochs=50,
 ):
     """Section 5: one hidden layer of 500 tanh units on each side, 20 latents, batches of 100.
 
-    `pixels` is `bernoulli` or `gaussian`; `network` is `mlp` (with `hidden` units in `layers`
-    layers), `conv` (strided convolutions from `width` channels), or `neutral`, of `hidden` units
-    and `width` channels, on which models are compared. A departure: Adam instead of
-    Adagrad, with a cosine decay to nothing over the epochs, which needs no search for its rate.
+    Departures: Adam instead of Adagrad, with a cosine decay to nothing over the epochs, which needs
+    no search for its rate; no prior over the weights, and Keras' first weights; Gaussian pixels are
+    levels with noise within each, as their density has no bound otherwise.
+
+    Args:
+        pixels: `bernoulli`, coins that are drawn anew each time, or `gaussian`, a mean and a
+            variance for each pixel
+        network: `mlp`, `conv` (strided convolutions), or `neutral`, on which models are compared
+        hidden: units of a hidden layer of `mlp`, or of the dense layer of `neutral`
+        layers: hidden layers of the encoder and of the decoder of `mlp`
+        batch_norm: batch normalization in the encoder of `neutral`: true or false
+        learning_rate: of Adam, down to 0 by a cosine over the epochs
     """
     shape = data.element.shape
     if len(shape) != 3:
@@ -181,7 +188,10 @@ def recipe(
         encoder = mlp(shape, [2 * latent_dim], [hidden] * layers, "tanh", name="encoder")
         decoder = mlp([latent_dim], outputs, [hidden] * layers, "tanh", name="decoder")
     elif network == "neutral":
-        encoder = neutral.discriminator(data.element, 2 * latent_dim, hidden=hidden, width=width)
+        norm = conv.norm(batch_norm)
+        encoder = neutral.discriminator(
+            data.element, 2 * latent_dim, hidden=hidden, width=width, norm=norm
+        )
         numbers = data.element._replace(shape=outputs)
         decoder = neutral.generator(latent_dim, numbers, hidden, width, activation="linear")
     else:
@@ -193,6 +203,16 @@ def recipe(
     yield Stage(vae, data, keras.optimizers.Adam(rate), batch_size, epochs, steps_per_execution=10)
 
 
+ONLY = {
+    ("network", "mlp"): ("hidden", "layers"),
+    ("network", "conv"): ("width",),
+    ("network", "neutral"): ("hidden", "width", "batch_norm"),
+}
+SEARCHED = (
+    Candidate(
+        "vae", {"network": "neutral"}, LEARNING_RATE | {"batch_norm": (True, False)}, "lucic"
+    ),
+)
 TINY = (
     Tiny({"latent_dim": 4, "hidden": 16, "batch_size": 16}),
     Tiny({"pixels": "gaussian", "latent_dim": 4, "hidden": 16, "batch_size": 16}),
