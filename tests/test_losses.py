@@ -125,7 +125,7 @@ def test_least_squares_aim_at_one_and_zero():
     assert float(least_squares.discriminator(reals, fakes)) == 2.0 + 2.0
     assert float(least_squares.generator(fakes)) == 5.0
     assert slopes(least_squares.generator, [1.0, 0.0]).tolist() == [0.0, -2.0]
-    # Between densities p and q the best discriminator is p / (p + q): Mao et al., equation 11.
+    # Between densities p and q the best discriminator is p / (p + q) (Mao et al.).
     p, q = 0.8, 0.3
     best = p / (p + q)
     with tf.GradientTape() as tape:

@@ -1,6 +1,6 @@
 """Minibatch discrimination: each row is told how close it is to the others of its batch.
 
-Salimans et al., 2016, arXiv:1606.03498, section 3.2.
+Salimans et al., 2016, arXiv:1606.03498.
 """
 
 import keras

@@ -6,7 +6,7 @@ import tensorflow as tf
 from tfgen.errors import InputError
 from tfgen.networks.initial import reseeded
 
-KERNEL = 5  # their figure 1 and released code
+KERNEL = 5  # of their released code
 
 
 def heights(size):
@@ -32,7 +32,8 @@ def heights(size):
 def batch_norm():
     """Batch normalization over all replicas, so that two with half a batch each equal one."""
     several = tf.distribute.get_strategy().num_replicas_in_sync > 1
-    # Momentum as in the paper's released code; Keras' 0.99 lags thousands of steps behind.
+    # Torch's defaults, which the port of DCGAN by one of its authors has (soumith/dcgan.torch); the
+    # paper's own code keeps no moving averages. Keras' 0.99 lags thousands of steps behind.
     return keras.layers.BatchNormalization(momentum=0.9, epsilon=1e-5, synchronized=several)
 
 

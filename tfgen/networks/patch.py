@@ -1,4 +1,4 @@
-"""PatchGAN, a discriminator of patches (Isola et al., 2017, arXiv:1611.07004, section 3.2.2)."""
+"""PatchGAN, a discriminator of patches (Isola et al., 2017, arXiv:1611.07004)."""
 
 import keras
 

@@ -1,4 +1,4 @@
-"""Residual networks between images of one size, as in CycleGAN (arXiv:1703.10593, appendix 7.2)."""
+"""Residual networks between images of one size, as in CycleGAN (arXiv:1703.10593)."""
 
 import keras
 

@@ -28,7 +28,7 @@ def depth(size):
 def unet(channels, outputs, levels, width=64, initializer="glorot_uniform", name="unet"):
     """Halves the image `levels` times and doubles it again, with a skip at each size.
 
-    At 8 levels and width 64 it is their appendix 6.1.1: C64-C128-C256-C512-C512-C512-C512-C512,
+    At 8 levels and width 64 it is theirs: C64-C128-C256-C512-C512-C512-C512-C512,
     then CD512-CD512-CD512-C512-C256-C128-C64, all of 4x4 kernels, leaky slopes of 0.2 on the way
     down. With fewer levels the inner ones of equal width go, and of the dropouts as many.
 

@@ -1,6 +1,6 @@
 """A pool of generated images, so that a discriminator remembers what it has seen.
 
-Shrivastava et al., 2017, arXiv:1612.07828, section 2.3; as used by Zhu et al., 2017, section 4.
+Shrivastava et al., 2017, arXiv:1612.07828; as used by Zhu et al., 2017, arXiv:1703.10593.
 """
 
 import keras

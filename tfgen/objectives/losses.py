@@ -22,18 +22,18 @@ def _cross_entropy(reals, fakes):
     return tf.reduce_mean(tf.nn.softplus(-reals)) + tf.reduce_mean(tf.nn.softplus(fakes))
 
 
-# Goodfellow et al., 2014, arXiv:1406.2661. Equation 1: both players move the same value,
-# E[log(1 - D(G(z)))], whose slope vanishes where D is sure of itself.
+# Goodfellow et al., 2014, arXiv:1406.2661: both players move the same value, E[log(1 - D(G(z)))],
+# whose slope vanishes where D is sure of itself.
 minimax = AdversarialLoss(_cross_entropy, lambda fakes: -tf.reduce_mean(tf.nn.softplus(fakes)))
 
-# Section 3, last paragraph: the generator maximizes E[log D(G(z))], the same fixed point with a
-# strong slope early in learning.
+# There, too: the generator maximizes E[log D(G(z))], the same fixed point with a strong slope early
+# in learning.
 non_saturating = AdversarialLoss(
     _cross_entropy, lambda fakes: tf.reduce_mean(tf.nn.softplus(-fakes))
 )
 
-# Mao et al., 2017, arXiv:1611.04076, equation 9: 1 for reals, 0 for fakes, and 1 what G aims at;
-# without their factor 1/2.
+# Mao et al., 2017, arXiv:1611.04076: 1 for reals, 0 for fakes, and 1 what G aims at; without their
+# factor 1/2.
 least_squares = AdversarialLoss(
     lambda reals, fakes: tf.reduce_mean((reals - 1.0) ** 2) + tf.reduce_mean(fakes**2),
     lambda fakes: tf.reduce_mean((fakes - 1.0) ** 2),
@@ -47,8 +47,8 @@ hinge = AdversarialLoss(
     lambda fakes: -tf.reduce_mean(fakes),
 )
 
-# Arjovsky, Chintala and Bottou, 2017, arXiv:1701.07875, equations 2 and 3: where the critic's slope
-# is at most 1, its best value is the earth mover's distance.
+# Arjovsky, Chintala and Bottou, 2017, arXiv:1701.07875: where the critic's slope is at most 1, its
+# best value is the earth mover's distance.
 wasserstein = AdversarialLoss(
     lambda reals, fakes: tf.reduce_mean(fakes) - tf.reduce_mean(reals),
     lambda fakes: -tf.reduce_mean(fakes),

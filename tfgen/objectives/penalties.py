@@ -67,7 +67,7 @@ def _off_one(critic, rows):
 def gradient_penalty(critic, reals, fakes):
     """E[(|grad D| - 1)^2] on straight lines between data and samples.
 
-    Gulrajani et al., 2017, arXiv:1704.00028, equation 3; the place on the line is uniform, a row
+    Gulrajani et al., 2017, arXiv:1704.00028; the place on the line is uniform, a row
     its own. Arguments as in `squared_slopes`; `reals` and `fakes` have the same shape.
     """
     ones = [1] * (reals.shape.rank - 1)
@@ -94,14 +94,14 @@ def dragan(critic, reals):
 
 
 def r1(critic, reals):
-    """E[|grad D|^2] at the data (Mescheder et al., 2018, arXiv:1801.04406, equation 9)."""
+    """E[|grad D|^2] at the data (Mescheder et al., 2018, arXiv:1801.04406)."""
     return tf.reduce_mean(squared_slopes(critic, reals))
 
 
 def pull_away(codes):
     """The mean squared cosine between the codes `[N, D]` of different rows, of all replicas.
 
-    Zhao, Mathieu and LeCun, 2017, arXiv:1609.03126, equation 4.
+    Zhao, Mathieu and LeCun, 2017, arXiv:1609.03126.
     """
     codes = tf.distribute.get_replica_context().all_gather(codes, axis=0)
     directions = tf.math.l2_normalize(codes, axis=1)

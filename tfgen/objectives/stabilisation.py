@@ -69,7 +69,7 @@ def instance_noise(rows, deviation):
     """Rows with N(0, deviation^2) added, for the eyes of the discriminator only: reals and fakes.
 
     The two then overlap, and their divergence has a slope. Sonderby, Caballero, Theis, Shi and
-    Huszar, 2017, arXiv:1610.04490, section 3.1; let the deviation fall to 0 in training.
+    Huszar, 2017, arXiv:1610.04490; let the deviation fall to 0 in training.
 
     Args:
         rows: float32 `[N, ...]`.
@@ -86,7 +86,7 @@ def falling(start, step, steps):
 def feature_matching(reals, fakes):
     """|E f(x) - E f(G(z))|^2, of features `[N, F]`, the means over the batch of all replicas.
 
-    A generator's loss: Salimans et al., 2016, section 3.1.
+    A generator's loss: Salimans et al., 2016, arXiv:1606.03498.
     """
     replica = tf.distribute.get_replica_context()
     means = [tf.reduce_mean(tf.cast(rows, tf.float32), axis=0) for rows in (reals, fakes)]
@@ -127,7 +127,7 @@ class HistoricalAveraging(keras.layers.Layer):
 
         |theta - 1/t sum_i theta[i]|^2
 
-    Salimans et al., 2016, section 3.3.
+    Salimans et al., 2016, arXiv:1606.03498.
 
     Args:
         network: whose trainable variables are followed; a built Keras model or layer.

@@ -8,7 +8,7 @@ row at a time. Here a row is judged together with how close it is to the others 
 that reals and fakes are told apart by their variety, too.
 
 With `history` above 0, both players are also drawn to the mean of their weights over time
-(historical averaging, section 3.3), which damps circling. The generator is trained on
+(historical averaging), which damps circling. The generator is trained on
 -E[log D(G(z))], as in `gan`.
 
 Salimans, Goodfellow, Zaremba, Cheung, Radford and Chen, "Improved techniques for training GANs",
@@ -90,7 +90,7 @@ def recipe(
     batch_size=64,
     epochs=20,
 ):
-    """Section 3.2; of the authors' code: B=100, C=5, z of 100, Adam 3e-4 with beta_1 0.5.
+    """Of the authors' code: B=100, C=5, z of 100, Adam 3e-4 with beta_1 0.5.
 
     Departures: the neutral networks, in the discriminator without any normalization where they
     normalize weights; normal noise instead of uniform; T is a plain matrix that

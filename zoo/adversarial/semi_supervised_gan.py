@@ -6,11 +6,11 @@
 
 The discriminator is a classifier with one class more, the fakes, whose logit can be held at 0. So
 rows without a label teach it too: they belong to one of the K classes, samples to none. The
-generator matches the mean of its features f, which makes the better classifier (section 5), if not
+generator matches the mean of its features f, which makes the better classifier, if not
 the better pictures.
 
 Salimans, Goodfellow, Zaremba, Cheung, Radford and Chen, "Improved techniques for training GANs",
-NeurIPS 2016, arXiv:1606.03498, section 5; K + 1 classes also in Odena, arXiv:1606.01583.
+NeurIPS 2016, arXiv:1606.03498; K + 1 classes also in Odena, arXiv:1606.01583.
 """
 
 import keras
@@ -161,7 +161,7 @@ def recipe(
     batch_size=100,
     epochs=300,
 ):
-    """Section 5 and the authors' code: Adam with beta_1 0.5, batches of 100.
+    """Of the authors' code: Adam with beta_1 0.5, batches of 100.
 
     Departures: normal noise z instead of uniform; no weight normalization, no moving average of the
     weights of D; both terms of D have weight 1, as in the paper, where the code takes the second

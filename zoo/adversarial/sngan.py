@@ -79,7 +79,7 @@ def recipe(
     batch_size=64,
     epochs=20,
 ):
-    """Adam 2e-4 with betas 0.5 and 0.999 and one update of D, setting C of the paper's table 1.
+    """Adam 2e-4 with betas 0.5 and 0.999 and one update of D, one of the paper's settings.
 
     z is N(0, I) of 128, batches are of 64. The number of epochs is ours.
 

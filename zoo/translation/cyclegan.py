@@ -68,7 +68,7 @@ class CycleGAN(GenerativeModel):
         fakes_a = self.pool_a(self.b_to_a(reals_b))
         fakes_b = self.pool_b(self.a_to_b(reals_a))
         judge_a, judge_b = self.discriminator_a, self.discriminator_b
-        # Halved, so that they learn slower than the translators (appendix 7.1).
+        # Halved, so that they learn slower than the translators.
         return {
             "a": 0.5 * least_squares.discriminator(judge_a(reals_a), judge_a(fakes_a)),
             "b": 0.5 * least_squares.discriminator(judge_b(reals_b), judge_b(fakes_b)),
@@ -82,7 +82,7 @@ class CycleGAN(GenerativeModel):
             "adversarial_b": least_squares.generator(self.discriminator_b(fakes_b)),
             "cycle_a": self.cycle * _distance(self.b_to_a(fakes_b), a),
             "cycle_b": self.cycle * _distance(self.a_to_b(fakes_a), b),
-            # What belongs to a translator's own target stays as it is (section 5.2).
+            # What belongs to a translator's own target stays as it is.
             "identity_a": self.identity * _distance(self.b_to_a(a), a),
             "identity_b": self.identity * _distance(self.a_to_b(b), b),
         }

@@ -72,7 +72,7 @@ class VAE(GenerativeModel):
     def importance_bound(self, targets, seeds, samples):
         """log 1/K sum_k p(x, z_k) / q(z_k|x), a bound on log p(x) that tightens with K.
 
-        Burda et al., 2016, arXiv:1509.00519, equation 8.
+        Burda et al., 2016, arXiv:1509.00519.
 
         Args:
             targets: float32 `[N, H, W, C]`, as `targets` gives them.
