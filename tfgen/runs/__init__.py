@@ -1,0 +1,1 @@
+"""How a recipe becomes a trained model: stages, training, checkpoints, callbacks, diagnostics."""
