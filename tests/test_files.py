@@ -14,6 +14,8 @@ import pytest
 from PIL import Image
 
 from tfgen import files
+from tfgen.cli.shared import check_out
+from tfgen.errors import InputError
 
 ROOT = pathlib.Path(__file__).parents[1]
 
@@ -147,3 +149,31 @@ def test_what_a_kill_left_is_tidied_by_the_next_one(tmp_path):
         os.utime(file, (long_ago, long_ago))
     write(path)
     assert set(tmp_path.iterdir()) == {path, other, left[1]}
+
+
+KINDS = (".png", ".npy")
+
+
+@pytest.mark.parametrize(
+    ("out", "count", "told"),
+    [
+        ("folder", 10**30, "00003.png exists already"),
+        ("folder", 4, "00003.png exists already"),
+        ("own.png", 0, "own.png exists already"),
+        ("own.png/x.png", 0, "own.png is a file, where a folder is wanted"),
+        ("folder.png", 0, "is a folder: give the name of a file"),
+        ("x.gif", 0, "expected .png, .npy"),
+        ("x", 0, "expected .png, .npy"),
+    ],
+)
+def test_a_place_that_is_taken_or_cannot_be(tmp_path, out, count, told):
+    for name in ("folder", "folder.png"):
+        (tmp_path / name).mkdir()
+    for name in ("own.png", "folder/00003.png", "folder/letter.txt", "folder/7.png"):
+        (tmp_path / name).write_text("mine")
+    with pytest.raises(InputError, match=told):
+        check_out(tmp_path / out, False, KINDS, count)
+    check_out(tmp_path / "folder", False, KINDS, 3)  # of which none is there
+    check_out(tmp_path / "folder", True, KINDS, 4)
+    check_out(tmp_path / "own.png", True, KINDS)
+    check_out(pathlib.Path(os.devnull), False)  # where nothing can be lost

@@ -125,10 +125,13 @@ def check_out(out, overwrite, kinds=None, count=0):
     above = next(path for path in [out, *out.absolute().parents] if path.exists())
     if not above.is_dir() and (folder or above != out):
         raise InputError(f"{out}: {above} is a file, where a folder is wanted")
-    files = [out] if not folder else map(out.joinpath, names(count)) if out.is_dir() else []
-    taken = next((file for file in files if file.is_file()), None)
-    if taken and not overwrite:
-        raise InputError(f"{taken} exists already: give another place, or --overwrite")
+    if overwrite:
+        return
+    there = sorted(out.iterdir()) if out.is_dir() else [out]
+    for file in there:
+        ours = not folder or (file.stem.isdecimal() and file.name == name_of(int(file.stem)))
+        if file.is_file() and ours and (not folder or int(file.stem) < count):
+            raise InputError(f"{file} exists already: give another place, or --overwrite")
 
 
 def write(element, rows, out, reals=None, classes=0):
@@ -146,13 +149,13 @@ def write(element, rows, out, reals=None, classes=0):
         raise InputError(f"--out {out}: points are no pictures; give a .png or a .npy")
     else:
         with files.making(out) as folder:
-            for name, row in zip(names(len(rows)), rows, strict=True):
-                figures.picture(row).save(folder / name)
+            for i, row in enumerate(rows):
+                figures.picture(row).save(folder / name_of(i))
 
 
-def names(count):
-    """The files of so many rows in a folder."""
-    return (f"{i:05d}.png" for i in range(count))
+def name_of(row):
+    """The file of a row in a folder."""
+    return f"{row:05d}.png"
 
 
 def write_rows(images, out):
