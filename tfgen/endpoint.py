@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from tfgen.errors import InputError
@@ -32,6 +33,7 @@ ENDPOINTS = {
     "map": "latents -> styles",
     "synthesize": "styles, seeds -> images",
     "components": "rows -> probabilities of the components of a mixture",
+    "recognize": "rows -> probabilities of categories and means of codes found without labels",
 }
 KINDS = {  # of what an element of this name is; all others are numbers
     "images": "images",
@@ -145,15 +147,38 @@ def classes(endpoint):
     return next((e.high + 1 for e in endpoint.inputs if e.name == "labels"), 0)
 
 
-def draw(endpoint, seeds, label=None, first=0):
+def asked(endpoint, seeds, label=None):
+    """The class of each row that is drawn: int32 `[N]`; None where there are no classes.
+
+    Args:
+        endpoint: an `Endpoint`.
+        seeds: int32 `[N]`.
+        label: as in `draw`.
+
+    Raises:
+        InputError: a label where there are no classes, or one that is none of them.
+    """
+    count = classes(endpoint)
+    numbers = () if label is None else np.ravel(label)
+    wrong = next((number for number in numbers if not 0 <= number < count), None)
+    if wrong is not None:
+        known = f"its labels are 0 to {count - 1}" if count else "this model has no classes"
+        raise InputError(f"label {wrong}: {known}")
+    if not count:
+        return None
+    if label is None:
+        return tf.range(tf.shape(seeds)[0]) % count
+    return tf.broadcast_to(tf.constant(label, tf.int32), tf.shape(seeds))
+
+
+def draw(endpoint, seeds, label=None):
     """Runs a `sample` endpoint.
 
     Args:
         endpoint: an `Endpoint` whose inputs are "seeds" and, where there are classes, "labels".
         seeds: int32 `[N]`.
-        label: an int, the class of all rows; None for the classes in turn: 0, 1, 2, …
-        first: an int or int32 scalar, the place of the first row among all that are drawn in
-            portions; its class is the turn's.
+        label: an int, the class of all rows, or int32 `[N]`, the class of each; None for the
+            classes in turn: 0, 1, 2, …
 
     Returns:
         The first output, `[N, ...]`.
@@ -161,13 +186,8 @@ def draw(endpoint, seeds, label=None, first=0):
     Raises:
         InputError: a label where there are no classes, or one that is none of them.
     """
-    inputs, count = {"seeds": seeds}, classes(endpoint)
-    if label is not None and not 0 <= label < count:
-        known = f"its labels are 0 to {count - 1}" if count else "this model has no classes"
-        raise InputError(f"label {label}: {known}")
-    if count:
-        turn = (first + tf.range(tf.shape(seeds)[0])) % count
-        inputs["labels"] = turn if label is None else tf.fill(tf.shape(seeds), label)
+    labels = asked(endpoint, seeds, label)
+    inputs = {"seeds": seeds} | ({} if labels is None else {"labels": labels})
     return endpoint(**inputs)[endpoint.outputs[0].name]
 
 
@@ -229,3 +249,31 @@ def _checks(endpoint, tensors):
             message = f"height and width of {element.name} must be multiples of {element.multiple}"
             checks.append(tf.debugging.assert_equal(rest, 0, message))
     return [check for check in checks if check is not None]  # None where they hold already
+
+
+def in_portions(endpoint, inputs, rows=250, say=lambda done, total: None):
+    """Runs an endpoint on arrays, portion by portion, in one graph.
+
+    Args:
+        endpoint: an `Endpoint`.
+        inputs: `{name: array [N, ...]}`, one for each of its inputs.
+        rows: of a portion; where the endpoint has a fixed number of them it is that one.
+        say: takes how many rows are done, and N, after each portion.
+
+    Returns:
+        `{name: array [N, ...]}`, one for each of its outputs.
+    """
+    count, rows = len(next(iter(inputs.values()))), endpoint.batch or rows
+    graph = tf.function(lambda given: endpoint(**given), reduce_retracing=True, autograph=False)
+    portions = []
+    for start in range(0, count, rows):
+        places = np.arange(start, min(start + rows, count))
+        padded = np.resize(places, rows) if endpoint.batch else places
+        given = {
+            element.name: tf.constant(np.asarray(inputs[element.name])[padded], element.dtype)
+            for element in endpoint.inputs
+        }
+        answer = graph(given)
+        portions.append({name: value.numpy()[: len(places)] for name, value in answer.items()})
+        say(int(places[-1]) + 1, count)
+    return {name: np.concatenate([part[name] for part in portions]) for name in portions[0]}

@@ -5,11 +5,10 @@ import pathlib
 
 import keras
 import numpy as np
-import tensorflow as tf
 
 from tfgen.data.data import changes, described, matched
 from tfgen.data.sets import load_again
-from tfgen.endpoint import draw
+from tfgen.endpoint import asked, in_portions
 from tfgen.errors import InputError, note
 from tfgen.runs import checkpoints, devices, packing
 
@@ -117,7 +116,8 @@ def samples(model, count, seed=0, label=None, rows=250):
         model: a `GenerativeModel`.
         count: how many.
         seed: int; the seeds are seed, seed + 1, …, so a larger count only adds to a smaller one.
-        label: an int, the class of all; None for the classes in turn, where there are some.
+        label: an int, the class of all, or int32 [count], the class of each; None for the classes
+            in turn, where there are some.
         rows: of a portion.
 
     Returns:
@@ -130,12 +130,7 @@ def samples(model, count, seed=0, label=None, rows=250):
         raise InputError(f"this model samples nothing: it offers {', '.join(model.endpoints)}")
     endpoint = model.endpoints["sample"]
     element = endpoint.outputs[0]
-    run = tf.function(
-        lambda seeds, first: draw(endpoint, seeds, label, first),
-        reduce_retracing=True,
-        autograph=False,
-    )
     seeds = np.arange(seed, seed + count, dtype=np.int32)
-    starts = range(0, count, rows)
-    portions = [run(seeds[i : i + rows], tf.constant(i)).numpy() for i in starts]
-    return np.concatenate(portions), element
+    labels = asked(endpoint, seeds, label)
+    inputs = {"seeds": seeds} | ({} if labels is None else {"labels": labels})
+    return in_portions(endpoint, inputs, rows)[element.name], element
