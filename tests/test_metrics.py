@@ -142,7 +142,7 @@ sets = pytest.mark.parametrize("reals, fakes", SETS.values(), ids=SETS)
 
 @pytest.fixture
 def small_blocks(monkeypatch):
-    monkeypatch.setattr(neighbours, "QUERIES", 128)
+    monkeypatch.setattr(neighbours, "ROWS", 128)
     monkeypatch.setattr(neighbours, "POINTS", 96)
 
 

@@ -1,12 +1,9 @@
 """Metrics by nearest neighbours: 1-NN two-sample score, precision, recall, density, coverage.
 
-Distances are Euclidean. Squares of them are computed block by block as |x|^2 + |y|^2 - 2 x y, a
-product of matrices, in float32. That cancels where points lie close together, so it only proposes:
-less a bound of its rounding error it is a lower bound, of which a few more neighbours are kept than
-asked for. Their true distances come from differences in float64, and where the bound does not prove
-that all others are farther, the row is searched again in float64. A comparison with a radius is
-decided in the same way. So the results are those of float64, at about the speed of float32, and
-beside the features a few blocks are all that is held in memory.
+Distances are Euclidean. Candidates come from scikit-learn's exact search in float64, a few more than
+are asked for; their distances are then taken from differences, so that copies are at distance 0, which
+a product of matrices does not give. A comparison with a radius is decided in the same way where the
+two are close. Beside the features a few blocks are all that is held in memory.
 """
 
 from typing import NamedTuple
@@ -16,8 +13,8 @@ import numpy as np
 from tfgen.errors import InputError
 from tfgen.metrics import checks
 
-QUERIES, POINTS = 2048, 4096  # of a block: 32 MiB of distances in float32
-SPARE = 4  # neighbours that are kept beyond those asked for
+ROWS, POINTS = 1024, 4096  # of a block: 32 MiB of distances in float64
+SPARE = 4  # candidates beyond those asked for
 PAIRS = 1 << 22  # numbers that are subtracted at once, 32 MiB
 
 
@@ -143,22 +140,17 @@ def nearest(queries, points, k=1, itself=True):
     Returns:
         Distances float64 `[N, k]`, ascending, and indices int `[N, k]` into `points`.
     """
-    others = len(points) - (not itself)
-    keep = min(k + SPARE, others)
-    distances, indices = np.empty([len(queries), k]), np.empty([len(queries), k], int)
-    centre = points.mean(axis=0, dtype="float64")
-    for start in range(0, len(queries), QUERIES):
-        places = np.arange(start, min(start + QUERIES, len(queries)))
-        own = None if itself else places
-        proposal = _propose(queries[places], points, own, keep, centre, "float32")
-        limits, distances[places], indices[places] = _settle(queries[places], points, *proposal, k)
-        if keep < others:
-            few = places[distances[places, -1] ** 2 > limits]
-            if len(few):
-                own = None if itself else few
-                proposal = _propose(queries[few], points, own, keep, centre, "float64")
-                _, distances[few], indices[few] = _settle(queries[few], points, *proposal, k)
-    return distances, indices
+    from sklearn.neighbors import NearestNeighbors
+
+    keep = min(k + SPARE, len(points) - (not itself))
+    # Products lose digits with the distance from zero, so the mean is taken off.
+    centre = points.mean(axis=0, dtype="float64").astype(np.result_type(points, "float32"))
+    search = NearestNeighbors(n_neighbors=keep, algorithm="brute").fit(points - centre)
+    found = search.kneighbors(queries - centre if itself else None, return_distance=False)
+    rows = np.repeat(np.arange(len(queries)), keep)
+    true = _apart(queries, points, rows, found.ravel()).reshape(found.shape)
+    order = np.lexsort([found, true])[:, :k]
+    return np.take_along_axis(true, order, 1), np.take_along_axis(found, order, 1)
 
 
 def within(queries, points, sizes, closed):
@@ -174,85 +166,22 @@ def within(queries, points, sizes, closed):
         int `[N]`.
     """
     counts = np.zeros(len(queries), int)
-    centre = points.mean(axis=0, dtype="float64")
-    for start in range(0, len(queries), QUERIES):
-        rows = queries[start : start + QUERIES]
-        for place, lower, error in _lower_bounds(rows, points, centre, "float32"):
-            squares = np.square(sizes[place : place + lower.shape[1]])
-            i, j = np.nonzero(lower <= np.nextafter(squares.astype("float32"), np.float32(np.inf)))
-            sure = lower[i, j] + error(i, j) < squares[j] * (1 - 1e-6)  # the upper bound is inside
-            found = i[sure]
-            i, j = i[~sure], j[~sure] + place
-            true = _apart(rows, points, i, j)
-            hit = true <= sizes[j] if closed else true < sizes[j]
-            found = np.concatenate([found, i[hit]])
-            counts[start : start + len(rows)] += np.bincount(found, minlength=len(rows))
+    centre, limits = points.mean(axis=0, dtype="float64"), np.square(sizes)
+    for start in range(0, len(queries), ROWS):
+        rows = queries[start : start + ROWS] - centre
+        ours = np.einsum("nd,nd->n", rows, rows)[:, None]
+        for place in range(0, len(points), POINTS):
+            part = points[place : place + POINTS] - centre
+            theirs, limit = np.einsum("nd,nd->n", part, part), limits[place : place + POINTS]
+            squares = rows @ (-2 * part.T)
+            squares += ours + theirs
+            # What rounding may have moved over the surface is decided by differences.
+            i, j = np.nonzero(np.abs(squares - limit) <= 1e-10 * (ours + theirs))
+            true = _apart(queries, points, start + i, place + j)
+            near = sizes[place + j]
+            squares[i, j] = np.where(true <= near if closed else true < near, -np.inf, np.inf)
+            counts[start : start + len(rows)] += (squares < limit).sum(axis=1)
     return counts
-
-
-def _lower_bounds(queries, points, centre, dtype):
-    """Lower bounds of squared distances, block by block.
-
-    Yields:
-        The place of the block's first point, the bounds `[N, m]`, and a function of row and column
-        numbers of the block that tells how far above the bound the square may lie.
-    """
-    # The rounding errors of a sum of D products grow as sqrt(D), but for a probability that
-    # vanishes with the constant (Higham and Mary 2019, "A new approach to probabilistic rounding
-    # error analysis"). They are relative to |x|^2 + |y|^2, which is why the centre is taken off.
-    share = float(8 * np.finfo(dtype).eps * np.sqrt(points.shape[1] + 4))
-    centre = centre.astype(np.result_type(points, dtype))  # so that float32 stays float32
-    queries = (queries - centre).astype(dtype)
-    ours = np.einsum("nd,nd->n", queries, queries)
-    queries *= -2
-    for place in range(0, len(points), POINTS):
-        part = (points[place : place + POINTS] - centre).astype(dtype)
-        theirs = np.einsum("nd,nd->n", part, part)
-        block = queries @ part.T
-        block += (1 - share) * ours[:, None]
-        block += (1 - share) * theirs
-        yield place, block, lambda i, j, theirs=theirs: 2 * share * (ours[i] + theirs[j])
-
-
-def _propose(queries, points, own, keep, centre, dtype):
-    """The `keep` lowest bounds of each query and the points they belong to, both `[N, keep]`.
-
-    `own` are the places of the queries among the points, which do not count; None where all do.
-    """
-    lowest = found = None
-    for place, block, _ in _lower_bounds(queries, points, centre, dtype):
-        if own is not None:
-            here = np.flatnonzero((own >= place) & (own < place + block.shape[1]))
-            block[here, own[here] - place] = np.inf
-        if lowest is None:
-            found = np.argpartition(block, keep - 1, axis=1)[:, :keep]
-            lowest = np.take_along_axis(block, found, axis=1)
-            continue
-        # After the first block few are lower than what is kept: only these are sorted.
-        rows, columns = np.nonzero(block < lowest.max(axis=1)[:, None])
-        lowest, found = _merge(lowest, found, rows, columns + place, block[rows, columns])
-    return lowest, found
-
-
-def _merge(lowest, found, rows, columns, values):
-    """The lowest of each row of those kept and of new ones, which come with their row numbers."""
-    count, keep = lowest.shape
-    rows = np.concatenate([np.repeat(np.arange(count), keep), rows])
-    columns = np.concatenate([found.ravel(), columns])
-    values = np.concatenate([lowest.ravel(), values])
-    order = np.lexsort([values, rows])
-    firsts = np.searchsorted(rows[order], np.arange(count))
-    order = order[firsts[:, None] + np.arange(keep)]
-    return values[order], columns[order]
-
-
-def _settle(queries, points, lowest, found, k):
-    """The limit below which no other point lies, and the k nearest of those found."""
-    rows = np.repeat(np.arange(len(queries)), found.shape[1])
-    true = _apart(queries, points, rows, found.ravel()).reshape(found.shape)
-    order = np.lexsort([found, true])[:, :k]
-    nearest_of = [np.take_along_axis(each, order, axis=1) for each in (true, found)]
-    return lowest.max(axis=1), *nearest_of
 
 
 def _apart(queries, points, rows, columns):
