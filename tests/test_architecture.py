@@ -2,6 +2,7 @@
 
 import ast
 import graphlib
+import importlib
 import importlib.util
 import pathlib
 
@@ -45,10 +46,13 @@ TREES = {
 
 def homes(module):
     """`{name: module}` of the names that a package brings when they are first used."""
-    for node in TREES[module].body:
-        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "_HOMES":
-            return {key: f"{module}.{home}" for key, home in ast.literal_eval(node.value).items()}
-    return {}
+    if not any(
+        isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "_HOMES"
+        for node in TREES[module].body
+    ):
+        return {}
+    known = importlib.import_module(module)._HOMES  # which may be computed
+    return {key: f"{module}.{home}" for key, home in known.items()}
 
 
 def targets(module, node):

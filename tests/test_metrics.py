@@ -96,6 +96,24 @@ def test_streaming_fid_is_fid():
     assert again.result() == pytest.approx(0, abs=1e-9)
 
 
+def test_fid_of_few_rows_is_refused_unless_it_is_wanted():
+    few, others = normal(10, 20), normal(30, 20, seed=1)
+    with pytest.raises(InputError, match="at least 21 reals.*KID.*singular=True"):
+        metrics.fid(few, others)
+    assert metrics.fid(few, few, singular=True) == pytest.approx(0, abs=1e-6)
+    a, b = (np.cov(rows.T) for rows in (few, others))
+    import scipy.linalg
+
+    apart = few.mean(axis=0) - others.mean(axis=0)
+    root = scipy.linalg.sqrtm(a @ b).real
+    expected = apart @ apart + np.trace(a + b) - 2 * np.trace(root)
+    assert metrics.fid(few, others, singular=True) == pytest.approx(expected, rel=1e-4)
+    stream = metrics.FID()
+    stream.update_reals(few)
+    stream.update_fakes(others)
+    assert stream.result(singular=True) == pytest.approx(expected, rel=1e-4)
+
+
 # --- kernels ---------------------------------------------------------------------------------
 
 
@@ -251,8 +269,23 @@ def test_errors_of_trajectories():
     second = np.ones([2, 3, 2])
     both = np.stack([predicted, second])
     assert metrics.ade(both, truth) == pytest.approx(math.sqrt(2) / 2)  # 1st row: b, 2nd row: a
+    with pytest.raises(InputError, match=r"scenes are \[1\], but there are 2 trajectories"):
+        metrics.ade(both, truth, [0])
     with pytest.raises(InputError, match="of equal N and T"):
         metrics.ade(predicted, truth[:1])
+
+
+def test_the_best_prediction_is_that_of_a_scene():
+    """Sums over all who walk in it, then the least of the predictions, as Social GAN's authors."""
+    truth, errors = np.zeros([3, 2, 2]), np.array([[5.0, 0.0, 0.0], [0.0, 1.0, 2.0]])
+    predicted = np.zeros([2, 3, 2, 2])
+    predicted[..., 0] = errors[..., None]
+    predicted[0, 0, 1] = 0  # the first one's last step is right
+    # Scene 7 has the first two: sums 2.5 and 1 of the mean errors, 0 and 1 of the last ones.
+    assert metrics.ade(predicted, truth, [7, 7, 3]) == pytest.approx((1 + 0) / 3)
+    assert metrics.fde(predicted, truth, [7, 7, 3]) == pytest.approx((0 + 0) / 3)
+    assert metrics.ade(predicted, truth, [0, 0, 0]) == pytest.approx(2.5 / 3)
+    assert metrics.ade(predicted, truth) == 0  # by trajectory
 
 
 def test_memorisation_knows_copies():
@@ -279,6 +312,124 @@ def test_the_picture_of_neighbours_goes_from_near_to_far():
     levels = [[pixels[8 + y * scale, 8 + x * scale] for x in range(3)] for y in range(2)]
     assert levels[0] == [55, 57, 28]  # the second sample is the nearer to its neighbour
     assert levels[1][:2] == [249, 255]
+
+
+# --- variety ---------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def digits():
+    """Real digits `[N, 8, 8, 1]`, in an order that knows no class, and their labels."""
+    import sklearn.datasets
+
+    bunch = sklearn.datasets.load_digits()
+    order = np.random.RandomState(0).permutation(len(bunch.target))
+    return (bunch.images[order] / 8 - 1)[..., None].astype("float32"), bunch.target[order]
+
+
+def test_diversity_counts_rows_that_differ():
+    rows = np.eye(20) * 100  # none is like another
+    assert metrics.diversity(rows, rows) == pytest.approx(1)
+    assert metrics.diversity(np.repeat(rows[:5], 4, axis=0), rows) == pytest.approx(5 / 20)
+    assert metrics.diversity(np.zeros([20, 20]), rows) == pytest.approx(1 / 20)
+    tokens = np.random.RandomState(0).randint(50, size=[40, 12])
+    assert metrics.diversity(np.tile(tokens[:1], [40, 1]), tokens) == pytest.approx(
+        1 / 40, rel=0.01
+    )
+    with pytest.raises(InputError, match="same extractor|features a row"):
+        metrics.diversity(rows, rows[:, :5])
+
+
+def test_real_rows_and_noise_have_not_collapsed(digits):
+    images, labels = digits
+    reals, others = images[:700], images[700:]
+    assert metrics.diversity(others, reals) == pytest.approx(1, abs=0.1)
+    assert metrics.collapse(others, reals) is None
+    assert metrics.collapse(others[labels[700:] < 5], reals) is None  # half of the classes
+    noise = np.random.RandomState(0).uniform(-1, 1, [500, 8, 8, 1])
+    assert metrics.collapse(noise, reals) is None  # bad, but of as many kinds as there are
+
+
+@pytest.mark.parametrize("strength", [0.0, 0.02, 0.1])
+def test_a_blot_for_all_seeds_has_collapsed(digits, strength):
+    random = np.random.RandomState(0)
+    blot = random.uniform(-1, 1, [8, 8, 1]) + strength * random.randn(64, 8, 8, 1)
+    assert "alike: 64 of them are worth" in metrics.collapse(blot, digits[0])
+    ten = np.repeat(digits[0][:10], 50, axis=0)
+    assert "alike: 500 of them are worth 10.0" in metrics.collapse(ten, digits[0][10:])
+
+
+@pytest.mark.parametrize("label", range(10))
+def test_one_class_has_collapsed(digits, label):
+    images, labels = digits
+    said = metrics.collapse(images[labels == label], images[:700])
+    assert said.startswith("samples are of a part of the data only")
+
+
+@pytest.mark.parametrize("name", ["ring", "grid25", "four_modes"])
+def test_one_mode_has_collapsed(name):
+    mixture = synthetic.mixture(name)
+    reals, _ = mixture.draw(1000, np.random.RandomState(0))
+    points, modes = mixture.draw(20_000, np.random.RandomState(1))
+    assert metrics.collapse(points, reals) is None
+    assert metrics.collapse(points[modes == 1], reals)
+    assert metrics.collapse(points[modes < 3], reals) is None or name != "four_modes"
+
+
+def test_few_rows_and_large_ones():
+    random = np.random.RandomState(0)
+    reals = random.randn(40, 64, 64, 3)
+    assert metrics.collapse(random.randn(40, 64, 64, 3), reals) is None
+    assert "are alike" in metrics.collapse(np.repeat(reals[:1], 40, axis=0), reals)
+    assert metrics.collapse(np.zeros([8, 64, 64, 3]), reals) is None  # too few to tell
+
+
+# --- classes ---------------------------------------------------------------------------------
+
+
+def test_recognised_at_its_ends():
+    sure = np.eye(4)[[0, 1, 2, 3, 0, 1, 2, 3]]
+    assert metrics.recognised(sure) == (1, pytest.approx(1))
+    assert metrics.recognised(sure[[0, 0]]) == (1, 0)
+    assert metrics.recognised(np.full([6, 4], 0.25)).share == 0
+    mixed = np.array([[0.95, 0.05], [0.6, 0.4], [0.05, 0.95], [0.4, 0.6]])
+    assert metrics.recognised(mixed) == (0.5, pytest.approx(1))
+    assert metrics.recognised(mixed, sure=0.55).share == 1
+
+
+def test_accuracies():
+    found = np.eye(3)[[1, 1, 2, 0, 0]]
+    assert metrics.accuracy(found, [1, 1, 2, 0, 1]) == pytest.approx(0.8)
+    assert metrics.matched_accuracy(found, [0, 0, 1, 2, 2]) == 1  # other names for the same classes
+    assert metrics.matched_accuracy(found, [0, 0, 0, 2, 2]) == pytest.approx(0.8)
+    more = np.eye(5)[[4, 4, 3, 1, 1]]  # more components than labels: some have none
+    assert metrics.matched_accuracy(more, [0, 0, 0, 2, 2]) == pytest.approx(0.8)
+    with pytest.raises(InputError, match=r"labels are \[2\], but there are 5 rows"):
+        metrics.accuracy(found, [0, 1])
+
+
+def test_one_list_has_all_metrics_and_their_numbers():
+    from tfgen.metrics import catalogue
+
+    assert metrics.METRICS is catalogue.METRICS
+    for name, metric in metrics.METRICS.items():
+        assert name == metric.name and (not metric.home or callable(getattr(metrics, name)))
+    for name, number in catalogue.NUMBERS.items():
+        assert number.title and number.says, name
+        if number.better not in ("higher", "lower", "as real"):
+            float(number.better)
+
+
+def test_what_is_nearer_to_the_best():
+    from tfgen.metrics.catalogue import NUMBERS
+
+    assert NUMBERS["fid"].off(1.0) < NUMBERS["fid"].off(2.0)
+    assert NUMBERS["kid"].off(-0.001) < NUMBERS["kid"].off(0.002)
+    assert NUMBERS["precision"].off(0.9) < NUMBERS["precision"].off(0.8)
+    assert NUMBERS["knn"].off(0.45) < NUMBERS["knn"].off(0.6) < NUMBERS["knn"].off(0.0)
+    assert NUMBERS["recognised"].off(0.8, 0.75) < NUMBERS["recognised"].off(1.0, 0.75)
+    assert NUMBERS["knn"].is_worst(0.9995) and not NUMBERS["knn"].is_worst(0.97)
+    assert NUMBERS["recall"].is_worst(0.0) and not NUMBERS["fid"].is_worst(0.0)
 
 
 # --- pictures --------------------------------------------------------------------------------

@@ -5,38 +5,29 @@ features of images, and `metrics.evaluate` does both for a data set. What works 
 does without TensorFlow.
 """
 
+from tfgen.metrics.catalogue import METRICS
+
 # As in `tfgen`: the names come when they are first used. No module is called like a function in it,
 # as importing the module would hide the function.
-_HOMES = {
+_HOMES = {name: metric.home for name, metric in METRICS.items() if metric.home} | {
     "FID": "frechet",
     "KID": "kernels",
     "KNN": "neighbours",
-    "METRICS": "evaluation",
+    "METRICS": "catalogue",
     "Coverage": "neighbours",
+    "Evaluation": "evaluation",
     "Memorisation": "copies",
     "Modes": "mixtures",
     "Moments": "frechet",
     "PrecisionRecall": "neighbours",
+    "Recognised": "recognition",
     "Result": "evaluation",
     "Score": "score",
-    "ade": "trajectories",
-    "density_coverage": "neighbours",
+    "accuracy": "recognition",
+    "collapse": "variety",
     "evaluate": "evaluation",
-    "fde": "trajectories",
+    "evaluate_model": "evaluation",
     "features": "extractors",
-    "fid": "frechet",
-    "inception_score": "score",
-    "kid": "kernels",
-    "knn": "neighbours",
-    "lpips": "perceptual",
-    "memorisation": "copies",
-    "mmd": "kernels",
-    "modes": "mixtures",
-    "ms_ssim_diversity": "image_pairs",
-    "precision_recall": "neighbours",
-    "psnr": "image_pairs",
-    "sliced_wasserstein": "sliced",
-    "ssim": "image_pairs",
 }
 
 __all__ = sorted(_HOMES)

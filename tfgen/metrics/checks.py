@@ -40,6 +40,21 @@ def pair(reals, fakes, least=1):
     return reals, fakes
 
 
+def probabilities(values, least):
+    """`rows` as float64 that are not negative and add up to 1.
+
+    Raises:
+        InputError: as `rows`, or they are no probabilities.
+    """
+    values = rows(values, "probabilities", least).astype("float64")
+    if values.min() < 0 or np.abs(values.sum(axis=1) - 1).max() > 1e-3:
+        raise InputError(
+            "This takes probabilities, whose rows are not negative and add up to 1: apply softmax "
+            "to logits first."
+        )
+    return values
+
+
 def images(batch, name, low=-1.0, high=1.0):
     """Images as an array `[N, H, W, C]` in [low, high]; not copied where it is one.
 

@@ -1,5 +1,7 @@
 """Features of images by name, computed batch by batch while the next one is read."""
 
+import math
+
 import numpy as np
 import tensorflow as tf
 
@@ -15,6 +17,7 @@ NAMES = (
     "random",
 )
 BATCH = 64
+RANDOM = 4 * 32  # features of fixed random weights
 INCEPTION_FILE = "inception_v3_weights_tf_dim_ordering_tf_kernels.h5"
 INCEPTION_ADDRESS = (
     "https://storage.googleapis.com/tensorflow/keras-applications/inception_v3/" + INCEPTION_FILE
@@ -34,11 +37,12 @@ class Extractor:
         self.name, self.identity, self.accuracy = name, identity, accuracy
         self._run = tf.function(network, autograph=False)  # features, or with probabilities
 
-    def __call__(self, images):
+    def __call__(self, images, say=None):
         """Features of an array of images, or of a `tf.data.Dataset` of batches of them.
 
         Args:
-            images: float `[N, H, W, C]` in [-1, 1]; "pixels" takes rows `[N, D]` of any range too.
+            images: float `[N, H, W, C]` in [-1, 1]; "pixels" takes any rows `[N, ...]` of numbers.
+            say: is told how many of how many are done.
 
         Returns:
             float32 `[N, D]`.
@@ -46,15 +50,15 @@ class Extractor:
         Raises:
             InputError: another shape or range, no row, or a NaN.
         """
-        return self._all(images, 0)
+        return self._all(images, 0, say)
 
-    def probabilities(self, images):
+    def probabilities(self, images, say=None):
         """Class probabilities float32 `[N, K]`, for `inception_score`; otherwise as a call.
 
         Raises:
             InputError: as a call, or these features come from no classifier.
         """
-        return self._all(images, 1)
+        return self._all(images, 1, say)
 
     def stream(self, batches):
         """Yields the features of each batch of a `tf.data.Dataset`, for `Moments.update`."""
@@ -64,13 +68,15 @@ class Extractor:
         for batch in batches.prefetch(tf.data.AUTOTUNE):
             yield self._answer(self._checked(batch.numpy()), which)
 
-    def _all(self, images, which):
+    def _all(self, images, which, say):
         if isinstance(images, tf.data.Dataset):
             parts = list(self._stream(images, which))
         else:
-            images = self._checked(images)
-            starts = range(0, len(images), BATCH)
-            parts = [self._answer(images[i : i + BATCH], which) for i in starts]
+            images, parts = self._checked(images), []
+            for start in range(0, len(images), BATCH):
+                parts.append(self._answer(images[start : start + BATCH], which))
+                if say:
+                    say(min(start + BATCH, len(images)), len(images))
         if not parts:
             raise InputError("There are no images to take features of: the data set is empty.")
         return np.concatenate(parts)
@@ -92,25 +98,39 @@ class Extractor:
 
 
 class Pixels(Extractor):
-    """The values themselves, `[N, H W C]`; also for points."""
+    """The values themselves, `[N, D]`: of images, points, trajectories, videos."""
 
     def __init__(self):
         super().__init__("pixels", lambda rows: tf.reshape(rows, [tf.shape(rows)[0], -1]), "pixels")
 
     def _checked(self, images):
-        if np.ndim(images) == 2:
-            return checks.rows(images, "points", least=1)
-        return checks.images(images, "images")
+        images = np.asarray(images)
+        if images.ndim == 4:
+            return checks.images(images, "images")
+        if images.dtype.kind in "iu":
+            raise InputError(
+                f"The rows are {images.dtype} {list(images.shape)}: tokens have no distances, so "
+                "there are no features of them."
+            )
+        checks.rows(images.reshape(len(images), -1), "rows", least=1)
+        return images
 
 
-def features(name, data=None):
+def width(name, data):
+    """How many features a row has: known before any network is."""
+    kind = name.partition(":")[0].partition("-")[0]
+    known = {"inception": 2048, "squeezenet": 512, "random": RANDOM, "classifier": classifier.WIDTH}
+    return known.get(kind) or math.prod(data.element.shape)
+
+
+def features(name, data=None, say=classifier.silent):
     """An `Extractor` by name.
 
         inception-clean    2048  Keras' Inception-v3 (ImageNet), pooled; also as "inception"
         inception-tf1      2048  the same, resized in another way
         squeezenet-clean    512  SqueezeNet 1.1 (ImageNet, its authors'), pooled; "squeezenet"
         classifier:DATA      64  a classifier trained on that set; "classifier" with `data`
-        pixels            H W C  the values, of images or of points
+        pixels                D  the values, of rows of numbers of any kind
         random              128  convolutions with fixed random weights, for any size of image
 
     `clean` resizes antialiased and bicubic, as Pillow (Parmar, Zhang and Zhu 2022,
@@ -121,6 +141,7 @@ def features(name, data=None):
     Args:
         name: one of these.
         data: the `Data` of a classifier, by default `tfgen.load(DATA)`.
+        say: is told of the training of a classifier, as `classifier.silent`.
 
     Returns:
         An `Extractor`.
@@ -130,7 +151,7 @@ def features(name, data=None):
     """
     kind, _, rest = name.partition(":")
     if kind == "classifier":
-        return _classifier(rest, data)
+        return _classifier(rest, data, say)
     aliases = {"inception": "inception-clean", "squeezenet": "squeezenet-clean"}
     makers = {
         "inception-clean": lambda: _inception("inception-clean", clean),
@@ -154,7 +175,7 @@ def _made(name, make):
     return _kept[name]
 
 
-def _classifier(rest, data):
+def _classifier(rest, data, say):
     if data is None:
         if not rest:
             raise InputError("Which data? Say classifier:mnist, or give the data.")
@@ -170,7 +191,7 @@ def _classifier(rest, data):
     identity = f"{name} {classifier.identity(data)}"
 
     def make():
-        model, accuracy = classifier.load(data)
+        model, accuracy = classifier.load(data, say)
         return Extractor(name, model, identity, accuracy)
 
     return _made(identity, make)
@@ -218,7 +239,7 @@ def _random():
             kernel = draw.randn(5, 5, x.shape[-1], 32) * np.sqrt(2 / (25 * x.shape[-1]))
             x = tf.nn.leaky_relu(tf.nn.conv2d(x, kernel.astype("float32"), 2, "SAME"))
         x = tf.image.resize(x, [2, 2], "area")
-        return tf.reshape(x, [-1, 4 * 32])
+        return tf.reshape(x, [-1, RANDOM])
 
     return Extractor("random", network, f"random {cache.key(code)}")
 

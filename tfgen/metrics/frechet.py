@@ -91,12 +91,12 @@ class FID:
     def update_fakes(self, features):
         self.fakes.update(features)
 
-    def result(self):
-        """The distance so far, a float; raises as `fid`."""
-        return distance(self.reals, self.fakes)
+    def result(self, singular=False):
+        """The distance so far, a float; `singular` and errors as in `fid`."""
+        return distance(self.reals, self.fakes, singular)
 
 
-def fid(reals, fakes):
+def fid(reals, fakes, singular=False):
     """Fréchet distance between the Gaussians of two sets of features; 0 where they agree.
 
     |m - n|^2 + tr(A + B - 2 (A B)^1/2) for means m, n and covariances A, B. Its bias falls with
@@ -105,6 +105,8 @@ def fid(reals, fakes):
     Args:
         reals: `[N, D]`, N above D.
         fakes: `[M, D]`, M above D.
+        singular: whether N and M may be D or less, but at least 2. Values of so few rows are
+            published; they are far too large, and mean something beside others of the same N only.
 
     Returns:
         A float, not negative.
@@ -114,18 +116,18 @@ def fid(reals, fakes):
             singular, and the distance tells of the number of rows more than of the samples.
     """
     reals, fakes = checks.pair(reals, fakes)
-    return distance(Moments().update(reals), Moments().update(fakes))
+    return distance(Moments().update(reals), Moments().update(fakes), singular)
 
 
-def distance(reals, fakes):
+def distance(reals, fakes, singular=False):
     """`fid` of two `Moments`."""
     for moments, name in ((reals, "reals"), (fakes, "fakes")):
         width = 0 if moments.mean is None else len(moments.mean)
-        if moments.count <= width or moments.count < 2:
+        if moments.count < 2 or moments.count <= width and not singular:
             raise InputError(
                 f"FID takes more rows than columns, at least {max(2, width + 1)} {name}, but there "
                 f"are {moments.count}: give more samples, take features of fewer dimensions, or "
-                "measure KID, which is unbiased at any size."
+                "measure KID, which is unbiased at any size; singular=True allows it."
             )
     if len(reals.mean) != len(fakes.mean):
         raise InputError(

@@ -11,6 +11,23 @@ WEIGHTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)  # of the scales, Wang et al.
 PORTION = 256  # images at once
 
 
+def l1(a, b, low=-1.0, high=1.0):
+    """Mean absolute error of images.
+
+    Args:
+        a, b: float `[N, H, W, C]` in [low, high].
+        low, high: the range.
+
+    Returns:
+        float64 `[N]`.
+
+    Raises:
+        InputError: different shapes, a NaN, or values outside of the range.
+    """
+    a, b = checks.image_pair(a, b, low, high)
+    return abs(a.astype("float64") - b).mean(axis=(1, 2, 3))
+
+
 def psnr(a, b, low=-1.0, high=1.0):
     """Peak signal-to-noise ratio of images, 10 log10(peak^2 / mean square error), in decibels.
 

@@ -32,24 +32,28 @@ class Likelihood(NamedTuple):
     rows: np.ndarray
 
 
-def _likelihood(name, rows):
+def mean(name, rows):
+    """The `Likelihood` of a name and of log-likelihoods `[N]`."""
     rows = np.asarray(rows, "float64")
     error = rows.std(ddof=1) / math.sqrt(len(rows)) if len(rows) > 1 else math.nan
     return Likelihood(f"{name}, N = {len(rows)}", float(rows.mean()), float(error), rows)
 
 
-def bound(model, images, samples=1, seed=0):
-    """Mean over images of a bound on log p(x): the ELBO, or the importance-weighted one.
+def bound(model, batch, samples=1, seed=0, say=lambda done, total: None):
+    """Mean over rows of a bound on log p(x): the ELBO, or the importance-weighted one.
 
     log 1/K sum_k p(x, z_k) / q(z_k|x) is on average below log p(x) and rises with K (Burda et al.,
     2016, arXiv:1509.00519, theorem 1); with K = 1 it is the ELBO, by one draw.
 
     Args:
-        model: has `targets(images, seeds)` and `importance_bound(targets, seeds, samples)`, as
-            `vae` has; the bound is of what `targets` makes of an image from the seed of its row.
-        images: float32 `[N, H, W, C]` in [-1, 1].
+        model: has two methods, as `vae` and `cvae` of the zoo: `targets(batch, seeds)`, what the
+            likelihood is of, in any structure of tensors (bits of an image; what it is told, too),
+            and `importance_bound(targets, seeds, samples)`, float32 `[N]` in nats; seeds are int32
+            `[N]`.
+        batch: as its losses take it, such as float32 `[N, H, W, C]` in [-1, 1], or a tuple.
         samples: K.
         seed: an int; row n has seed + n.
+        say: is told how many rows of how many are done.
 
     Returns:
         `Likelihood`.
@@ -61,15 +65,17 @@ def bound(model, images, samples=1, seed=0):
         raise InputError(f"{type(model).__name__} has no bound on its likelihood: take a vae")
 
     @tf.function(reduce_retracing=True, autograph=False)
-    def run(images, seeds):
-        return model.importance_bound(model.targets(images, seeds), seeds + 10_000, samples)
+    def run(batch, seeds):
+        return model.importance_bound(model.targets(batch, seeds), seeds + 10_000, samples)
 
-    rows = [
-        run(images[i : i + ROWS], tf.range(seed + i, seed + min(i + ROWS, len(images)))).numpy()
-        for i in range(0, len(images), ROWS)
-    ]
+    rows, count = [], len(tf.nest.flatten(batch)[0])
+    for start in range(0, count, ROWS):
+        end = min(start + ROWS, count)
+        part = tf.nest.map_structure(lambda column: tf.constant(column[start:end]), batch)  # noqa: B023
+        rows.append(run(part, tf.range(seed + start, seed + end)).numpy())
+        say(end, count)
     name = "ELBO" if samples == 1 else f"IWAE-{samples} bound"
-    return _likelihood(f"{name}, seed {seed}", np.concatenate(rows))
+    return mean(f"{name}, seed {seed}", np.concatenate(rows))
 
 
 def bits_per_dimension(nats, dimensions, width=1.0):
@@ -111,7 +117,7 @@ def dequantized(log_prob, images, draws=1, seed=0):
         keys = (tf.stack([rows, tf.fill([len(part)], draw)], axis=1) for draw in range(draws))
         means.append(np.mean([log_prob(dequantize(part, key)) for key in keys], axis=0))
     name = f"log-density of dequantized levels, {draws} draws, seed {seed}"
-    return _likelihood(name, np.concatenate(means))
+    return mean(name, np.concatenate(means))
 
 
 # What Goodfellow et al. (2014) try: ten widths from 0.1 to 1, on pixels in [0, 1].
@@ -151,7 +157,7 @@ def parzen(samples, reals, validation, sigmas=SIGMAS):
     held_out = _windows(samples, validation, sigmas).mean(axis=1)
     sigma = sigmas[int(held_out.argmax())]
     name = f"Parzen window, {len(samples)} samples, sigma {sigma:.3g}"
-    return _likelihood(name, _windows(samples, reals, [sigma])[0])
+    return mean(name, _windows(samples, reals, [sigma])[0])
 
 
 def _windows(samples, rows, sigmas):

@@ -1,9 +1,9 @@
 """Metrics by nearest neighbours: 1-NN two-sample score, precision, recall, density, coverage.
 
-Distances are Euclidean. Candidates come from scikit-learn's exact search in float64, a few more than
-are asked for; their distances are then taken from differences, so that copies are at distance 0, which
-a product of matrices does not give. A comparison with a radius is decided in the same way where the
-two are close. Beside the features a few blocks are all that is held in memory.
+Distances are Euclidean. Candidates come from scikit-learn's search in float64, a few more than are
+asked for; their distances are then taken from differences, so that copies are at distance 0, which
+a product of matrices does not give. A comparison with a radius is decided so, too, where the two
+are close. Beside the features a few blocks are all that is held in memory.
 """
 
 from typing import NamedTuple

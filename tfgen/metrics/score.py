@@ -4,7 +4,6 @@ from typing import NamedTuple
 
 import numpy as np
 
-from tfgen.errors import InputError
 from tfgen.metrics import checks
 
 
@@ -31,12 +30,7 @@ def inception_score(probabilities, splits=10):
     Raises:
         InputError: no probabilities, a NaN, or fewer rows than splits.
     """
-    probabilities = checks.rows(probabilities, "probabilities", least=splits).astype("float64")
-    if probabilities.min() < 0 or np.abs(probabilities.sum(axis=1) - 1).max() > 1e-3:
-        raise InputError(
-            "The Inception score takes probabilities, whose rows are not negative and add up to 1: "
-            "apply softmax to logits first."
-        )
+    probabilities = checks.probabilities(probabilities, least=splits)
     scores = []
     for part in np.array_split(probabilities, splits):
         marginal = part.mean(axis=0)

@@ -31,6 +31,22 @@ def bernoulli(logits):
     return _rows(tfd.Bernoulli(logits=logits, dtype=tf.float32), logits)
 
 
+def importance_bound(log_weight, samples):
+    """log 1/K sum_k w_k of weights p(x, z_k) / q(z_k|x), a bound on log p(x) that tightens with K.
+
+    Burda et al., 2016, arXiv:1509.00519, equation 8.
+
+    Args:
+        log_weight: from k, an int32 scalar, to log w_k, float32 `[N]`, of draws of its own.
+        samples: K, an int.
+
+    Returns:
+        float32 `[N]`, in nats.
+    """
+    weights = tf.map_fn(log_weight, tf.range(samples), fn_output_signature=tf.float32)  # [K, N]
+    return tf.reduce_logsumexp(weights, axis=0) - tf.math.log(float(samples))
+
+
 def _rows(distribution, tensor):
     """Sums the log-probability over all axes but the first."""
     return tfd.Independent(distribution, reinterpreted_batch_ndims=tensor.shape.rank - 1)

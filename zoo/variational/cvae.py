@@ -27,7 +27,7 @@ from tfgen.errors import InputError, check_choice
 from tfgen.latents.traversal import Code, steps
 from tfgen.model import GenerativeModel, minimize
 from tfgen.networks.mlp import mlp
-from tfgen.objectives.distributions import bernoulli, diagonal
+from tfgen.objectives.distributions import bernoulli, diagonal, importance_bound
 from tfgen.runs.recipes import Stage, Tiny
 
 
@@ -70,6 +70,33 @@ class CVAE(GenerativeModel):
             "reconstruction": -tf.reduce_mean(likelihood.log_prob(targets)),
             "kl": tf.reduce_mean(posterior.kl_divergence(diagonal(self.prior(conditions)))),
         }
+
+    def targets(self, batch, seeds):
+        """What the likelihood is of, images as coins, 0 or 1, and the conditions it is told."""
+        images, labels = batch
+        return binarize(images, seeds), self.conditions(labels, images)
+
+    def importance_bound(self, targets, seeds, samples):
+        """A bound on log p(x|y) that tightens with K, see `distributions.importance_bound`.
+
+        Args:
+            targets: as `targets` gives them.
+            seeds: int32 `[N]`, one a row.
+            samples: K, an int.
+
+        Returns:
+            float32 `[N]`, in nats.
+        """
+        images, conditions = targets
+        posterior, prior = self.posterior(images, conditions), diagonal(self.prior(conditions))
+
+        def log_weight(k):
+            noise = random.normal(seeds, posterior.event_shape, stream=k)
+            z = posterior.mean() + posterior.stddev() * noise
+            joint = self.likelihood(z, conditions).log_prob(images) + prior.log_prob(z)
+            return joint - posterior.log_prob(z)
+
+        return importance_bound(log_weight, samples)
 
     def conditions(self, labels, images=None):
         """Classes int32 `[N]` as conditions, with the attributes of the images, or average ones."""

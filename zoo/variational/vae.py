@@ -19,7 +19,7 @@ from tfgen.errors import InputError, check_choice
 from tfgen.model import GenerativeModel, minimize
 from tfgen.networks import conv, neutral
 from tfgen.networks.mlp import mlp
-from tfgen.objectives.distributions import bernoulli, diagonal, standard
+from tfgen.objectives.distributions import bernoulli, diagonal, importance_bound, standard
 from tfgen.runs.recipes import LEARNING_RATE, Candidate, Stage, Tiny
 
 
@@ -70,9 +70,7 @@ class VAE(GenerativeModel):
         return mean + posterior.stddev() * random.normal(seeds, mean.shape[1:])
 
     def importance_bound(self, targets, seeds, samples):
-        """log 1/K sum_k p(x, z_k) / q(z_k|x), a bound on log p(x) that tightens with K.
-
-        Burda et al., 2016, arXiv:1509.00519.
+        """A bound on log p(x) that tightens with K, see `distributions.importance_bound`.
 
         Args:
             targets: float32 `[N, H, W, C]`, as `targets` gives them.
@@ -90,8 +88,7 @@ class VAE(GenerativeModel):
             joint = self.likelihood(latents).log_prob(targets) + standard(latents).log_prob(latents)
             return joint - posterior.log_prob(latents)
 
-        weights = tf.map_fn(log_weight, tf.range(samples), fn_output_signature=tf.float32)  # [K, N]
-        return tf.reduce_logsumexp(weights, axis=0) - tf.math.log(float(samples))
+        return importance_bound(log_weight, samples)
 
     def encode(self, images):
         """Mean and scale of q(z|x): two float32 `[N, D]`."""
