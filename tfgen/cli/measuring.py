@@ -7,73 +7,99 @@ import typer
 from rich.table import Table
 
 import zoo
+from tfgen.cli.progress import Progress
 from tfgen.cli.shared import (
     Overwrite,
     Run,
     check_out,
     console,
+    errors,
     fail,
     pair,
     say,
     start_tensorflow,
 )
 from tfgen.errors import InputError
+from tfgen.metrics.catalogue import METRICS, NUMBERS
 
 app = typer.Typer()
 
 
-Metrics = Annotated[
-    str,
-    typer.Option(help="Such as fid,kid,knn,precision_recall; the README has all."),
-]
+def metrics_help():
+    """The names of all metrics, those that are measured by default first."""
+    default = ", ".join(name for name, metric in METRICS.items() if metric.default)
+    others = ", ".join(name for name, metric in METRICS.items() if not metric.default)
+    return (
+        f"Names with commas between them. default: what fits model and data, of {default}. "
+        f"Others: {others}."
+    )
+
+
+Metrics = Annotated[str, typer.Option(help=metrics_help())]
 Features = Annotated[
     str | None,
-    typer.Option(help="pixels, random, squeezenet, inception-clean, classifier:DATA; see there."),
+    typer.Option(help="pixels, random, squeezenet, inception-clean or classifier:DATA."),
 ]
-Count = Annotated[int, typer.Option(help="Samples that are measured, at most.", min=2)]
+Count = Annotated[
+    int | None,
+    typer.Option(help="Rows that are measured, at most: 10,000, or 256 if it is slow.", min=2),
+]
 
 
 @app.command()
 def evaluate(
     run: Run,
-    metrics: Metrics = "fid,precision_recall,knn",
+    metrics: Metrics = "default",
     features: Features = None,
-    count: Count = 10_000,
+    count: Count = None,
     seed: Annotated[int, typer.Option(help="Of the first sample; then the next ones.")] = 0,
     out: Annotated[pathlib.Path | None, typer.Option("--json", help="A file for it.")] = None,
     overwrite: Overwrite = False,
 ):
-    """Measures samples against real images that the run has not seen."""
+    """Measures what a model offers on data that it has not seen: samples, likelihood, and more."""
     if out:
         check_out(out, overwrite)
+    errors.print("starting TensorFlow")
     start_tensorflow()
     from tfgen import files
-    from tfgen import metrics as library
     from tfgen.reports import comparison
 
-    opened = comparison.sample_run(run, zoo.find, count, seed)
-    results = library.evaluate(
-        opened.samples, opened.data, metrics.split(","), features, count, seed
-    )
-    table = Table("metric", "value", "full name", box=None)
+    with Progress() as progress:
+        progress(f"opening {run}")
+        opened = comparison.open_run(zoo.folder_of(run), zoo.find)
+        (found,) = comparison.measure([opened], metrics.split(","), features, count, seed, progress)
+    for note in found.of.notes:
+        say(note)
+    if found.collapsed:
+        say(f"COLLAPSED: {found.collapsed}. Whatever the numbers say, the samples are not good")
+    console.print(numbers(found.results))
+    for name, reason in found.aside.items():
+        say(f"{name} steps aside: {reason}")
+    if out:
+        files.write_json(out, comparison.document(opened, found))
+        say(f"written: {out}")
+
+
+def numbers(results):
+    """A table: each number with what real data get, its direction, and its full name."""
+    table = Table("metric", "value", "real data", "better", "full name", box=None)
     for result in results:
         spread = "" if result.deviation is None else f" ± {result.deviation:.2g}"
-        table.add_row(result.metric, f"{result.value:.4g}{spread}", result.name)
-    console.print(table)
-    if out:
-        keys = ("model", "settings", "data", "seed")
-        document = {"run": str(run), **{key: opened.run[key] for key in keys}}
-        document["results"] = [result._asdict() for result in results]
-        files.write_json(out, document)
-        say(f"written: {out}")
+        better = NUMBERS[result.metric].better
+        better = better if better[0].isalpha() else f"near {better}"
+        real = "" if result.real is None else f"{result.real:.4g}"
+        table.add_row(result.metric, f"{result.value:.4g}{spread}", real, better, result.name)
+    return table
 
 
 @app.command()
 def compare(
-    runs: Annotated[list[pathlib.Path], typer.Argument(help="Folders, as made by train.")],
-    metrics: Metrics = "fid,precision_recall,knn,memorisation",
+    runs: Annotated[
+        list[pathlib.Path], typer.Argument(help="Runs or packed models, as evaluate takes them.")
+    ],
+    metrics: Metrics = "default,memorisation",
     features: Features = None,
-    count: Count = 10_000,
+    count: Count = None,
     out: Annotated[pathlib.Path, typer.Option(help="A folder for the page.")] = pathlib.Path(
         "report"
     ),
@@ -81,15 +107,23 @@ def compare(
     """Makes a page of runs side by side: pictures, curves, and numbers with their spread."""
     if out.exists():
         raise InputError(f"{out} exists already: remove it, or give another --out")
+    errors.print("starting TensorFlow")
     start_tensorflow()
     from tfgen.reports import comparison
 
-    opened = []
-    for run in runs:
-        say(f"sampling {run}")
-        opened.append(comparison.sample_run(run, zoo.find, count))
-    say("measuring")
-    say(f"open {comparison.write(opened, out, metrics.split(','), features)}")
+    with Progress() as progress:
+        opened = []
+        for run in runs:
+            progress(f"opening {run}")
+            opened.append(comparison.open_run(zoo.folder_of(run), zoo.find))
+        found = comparison.measure(opened, metrics.split(","), features, count, say=progress)
+        page = comparison.write(opened, found, out, progress)
+    for run, evaluation in zip(opened, found, strict=True):
+        if evaluation.collapsed:
+            say(f"{run.folder} has COLLAPSED: {evaluation.collapsed}")
+        for name, reason in evaluation.aside.items():
+            say(f"{run.folder}: {name} steps aside: {reason}")
+    say(f"open {page}")
 
 
 @app.command()
@@ -117,28 +151,31 @@ def study(
 ):
     """Compares models on equal terms: an equal search for each, then seeds of the best."""
     given = dict(pair(setting) for setting in settings or [])
+    errors.print("starting TensorFlow")
     start_tensorflow()
     from tfgen.reports import study as library
     from tfgen.runs import recipes
 
     out = out or pathlib.Path("runs") / f"{name}-{data}"
     try:
-        library.run(
-            name,
-            zoo.find,
-            zoo.paths(),
-            out,
-            recipes.Setup(data, seed=seed),
-            given,
-            models=models.split(",") if models else None,
-            minutes=budget,
-            steps=steps,
-            trials=trials,
-            seeds=seeds,
-            count=count,
-            workers=workers,
-            say=say,
-        )
+        with Progress() as progress:
+            progress("training")
+            library.run(
+                name,
+                zoo.find,
+                zoo.paths(),
+                out,
+                recipes.Setup(data, seed=seed),
+                given,
+                models=models.split(",") if models else None,
+                minutes=budget,
+                steps=steps,
+                trials=trials,
+                seeds=seeds,
+                count=count,
+                workers=workers,
+                say=progress.line,
+            )
     except KeyboardInterrupt:
         fail(f"stopped: the same command goes on with {out}", 130)
     say(f"{out}/study.md, study.png and report/index.html")

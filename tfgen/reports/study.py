@@ -19,8 +19,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from tfgen import figures, files, metrics
+from tfgen import figures, files
+from tfgen.data import Data, load
 from tfgen.errors import InputError
+from tfgen.metrics.evaluation import Measurement
 from tfgen.reports import comparison
 from tfgen.runs import training
 from tfgen.runs.checkpoints import Diverged
@@ -141,6 +143,7 @@ def run(
         "seeds": seeds,
         "count": count,
     }
+    _check_metrics(setup, count, say)
     plan = _plan(folder, asked, chosen, searches, setup, say)
     steps = plan["steps"]
     say(f"{steps:,} steps each: {len(chosen)} models, {trials} trials, {seeds} seeds of the best")
@@ -153,14 +156,14 @@ def run(
     }
     with _pool(workers) as pool:
         searched = _carry_out(pool, jobs, find, folder, setup, count, say)
-        best = {label: min(found, key=_fid) for label, found in searched.items()}
+        best = {label: min(found, key=_distance) for label, found in searched.items()}
         jobs = {
             label: [
                 Trial(f"{label}/seed_{s}", chosen[label][0].name, found["settings"], s, steps)
                 for s in range(setup.seed + 1, setup.seed + 1 + seeds)
             ]
             for label, found in best.items()
-            if math.isfinite(_fid(found))
+            if math.isfinite(_distance(found))
         }
         repeated = _carry_out(pool, jobs, find, folder, setup, count, say)
     found = {
@@ -169,6 +172,18 @@ def run(
     }
     _tell(folder, asked | plan, found, find, count)
     return found
+
+
+def _check_metrics(setup, count, say):
+    """Says which metrics have too few rows of the data, before anything is trained.
+
+    Raises:
+        InputError: nothing can be measured on them.
+    """
+    own = isinstance(setup.data, Data)
+    data = setup.data if own else load(setup.data, setup.image_size)
+    for name, reason in Measurement(data, count=count).plan(METRICS)[1].items():
+        say(f"{name} steps aside: {reason}")
 
 
 def _plan(folder, asked, chosen, searches, setup, say):
@@ -264,7 +279,7 @@ def _carry_out(pool, jobs, find, folder, setup, count, say):
     try:
         for done, future in enumerate(concurrent.futures.as_completed(waiting), start=1):
             found = future.result()
-            say(f"{done} of {len(waiting)}: {found['name']}: fid {_fid(found):.4g}")
+            say(f"{done} of {len(waiting)}: {found['name']}: {_told(found)}")
     except BaseException:
         pool.shutdown(wait=False, cancel_futures=True)
         raise
@@ -288,23 +303,30 @@ def _trial(trial, find, folder, setup, count):
             verbose=0,
             keep=1,
         )
-        opened = comparison.sample_run(place, find, count)
-        results = metrics.evaluate(opened.samples, opened.data, METRICS)
-        found = {r.metric: r.value for r in results}
-        names = [r.name for r in results]
+        (measured,) = comparison.measure([comparison.open_run(place, find)], METRICS, count=count)
+        found = {r.metric: r.value for r in measured.results}
+        names, collapsed = [r.name for r in measured.results], measured.collapsed
     except Diverged as error:  # a result too: these numbers do not train
-        found, names = {"fid": math.inf}, [str(error)]
+        found, names, collapsed = {"fid": math.inf}, [str(error)], None
     result = trial._asdict() | {
         "results": found,
         "names": names,
+        "collapsed": collapsed,
         "seconds": time.perf_counter() - before,
     }
     files.write_json(place / "result.json", result)
     return result
 
 
-def _fid(result):
-    return result["results"]["fid"]
+def _distance(result):
+    """The Fréchet distance of a trial; where the data have too few rows for it, the kernel's."""
+    return result["results"].get("fid", result["results"].get("kid"))
+
+
+def _told(result):
+    name = "fid" if "fid" in result["results"] else "kid"
+    collapsed = f"; {result['collapsed']}" if result["collapsed"] else ""
+    return f"{name} {_distance(result):.4g}{collapsed}"
 
 
 def _tell(folder, plan, found, find, count):
@@ -316,19 +338,21 @@ def _tell(folder, plan, found, find, count):
     if (folder / "report").exists():
         return
     runs = {
-        label: comparison.sample_run(folder / seeds[0]["name"], find, count)
+        label: comparison.open_run(folder / seeds[0]["name"], find)
         for label in _order(found)
-        if (seeds := [s for s in found[label]["seeds"] if math.isfinite(_fid(s))])
+        if (seeds := [s for s in found[label]["seeds"] if math.isfinite(_distance(s))])
     }
     if runs:
-        samples = {label: run.samples for label, run in runs.items()}
+        opened = list(runs.values())
+        measured = comparison.measure(opened, METRICS, count=count)
+        samples = {label: m.of.samples for label, m in zip(runs, measured, strict=True)}
         figures.save(figures.rows(samples), folder / "samples.png")
-        comparison.write(list(runs.values()), folder / "report", METRICS)
+        comparison.write(opened, measured, folder / "report")
 
 
 def _order(found):
     """The labels, the least distance first."""
-    return sorted(found, key=lambda label: _mean(found[label]["seeds"], "fid")[0])
+    return sorted(found, key=lambda label: _mean(found[label]["seeds"], "distance")[0])
 
 
 def _markdown(plan, found):
@@ -337,12 +361,13 @@ def _markdown(plan, found):
     lines = [heads + others + ["with"], ["---"] * 7]
     for label in _order(found):
         best, seeds = found[label]["best"], found[label]["seeds"]
-        cells = [_number(seeds, key) for key in ("fid", "precision", "recall", "knn")]
+        cells = [_number(seeds, key) for key in ("distance", "precision", "recall", "knn")]
         recipe = " ".join(f"{k}={v}" for k, v in best["settings"].items())
-        lines.append([label, f"{_fid(best):.4g}", *cells, f"`{recipe}`"])
+        lines.append([label, f"{_distance(best):.4g}", *cells, f"`{recipe}`"])
     table = "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
     name = next(
-        (r["names"][0] for f in found.values() for r in f["seeds"] if math.isfinite(_fid(r))), "fid"
+        (r["names"][0] for f in found.values() for r in f["seeds"] if math.isfinite(_distance(r))),
+        "fid",
     )
     return (
         f"`{name}`, not a distance in features of Inception; {plan['steps']:,} steps each, "
@@ -351,7 +376,11 @@ def _markdown(plan, found):
 
 
 def _mean(results, key):
-    values = [r["results"][key] for r in results if math.isfinite(_fid(r))]
+    values = [
+        _distance(r) if key == "distance" else r["results"][key]
+        for r in results
+        if math.isfinite(_distance(r))
+    ]
     return comparison.spread(values) if values else (math.inf, None)
 
 
@@ -367,7 +396,11 @@ def _figure(found):
     axes = figure.subplots()
     for place, label in enumerate(order):
         for key, colour, size in (("trials", "0.6", 25), ("seeds", "C0", 45)):
-            values = [_fid(result) for result in found[label][key] if math.isfinite(_fid(result))]
+            values = [
+                _distance(result)
+                for result in found[label][key]
+                if math.isfinite(_distance(result))
+            ]
             axes.scatter(values, [place] * len(values), size, colour, alpha=0.8, zorder=2)
     axes.set_yticks(range(len(order)), order)
     axes.set_xscale("log")
