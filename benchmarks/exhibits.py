@@ -82,8 +82,8 @@ def measure(name):
     numbers = [("seconds of training, 2 cores", seconds)]
     model, data = tfgen.open_run(RUNS / name, zoo.find)
     if "sample" in model.endpoints and data.classes:
-        rows, _ = opening.samples(model, COUNT)
-        for result in metrics.evaluate(rows, data, ("recognised", "knn")):
+        found = metrics.evaluate_model(model, data, ("recognised", "knn"), count=COUNT)
+        for result in found.results:
             numbers.append((result.name, f"{result.value:.3f}"))
     return [{"what": what, "value": value, "command": command} for what, value in numbers]
 
