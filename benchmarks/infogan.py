@@ -19,39 +19,22 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("MPLBACKEND", "agg")
 
 import numpy as np
-import tensorflow as tf
 from rich.console import Console
-from scipy.optimize import linear_sum_assignment
 from sklearn.cluster import KMeans
 
 import zoo
-from tfgen import figures, load
+from tfgen import figures, load, metrics
 from tfgen.latents.traversal import traverse
 from tfgen.runs import opening, recipes, training
 
 DATA = "mnist"
 
 
-def matched(clusters, labels, count=10):
-    """The share in percent of rows whose cluster is the one matched with their label."""
-    table = np.zeros([count, count], int)
-    np.add.at(table, (clusters, labels), 1)
-    rows, columns = linear_sum_assignment(-table)
-    return 100 * table[rows, columns].sum() / len(labels)
-
-
 def k_means(data):
     images, labels = data.labelled.batch("test")
     flat = [rows.reshape(len(rows), -1) for rows in (data.rows("train", 10_000), images)]
-    found = KMeans(10, n_init=10, random_state=0).fit(flat[0])
-    return matched(found.predict(flat[1]), labels)
-
-
-def categories(model, images, portion=500):
-    """The most probable category of each image."""
-    run = tf.function(lambda rows: tf.argmax(model.recognize(rows)[0], axis=1), autograph=False)
-    portions = [run(images[i : i + portion]).numpy() for i in range(0, len(images), portion)]
-    return np.concatenate(portions)
+    found = KMeans(10, n_init=10, random_state=0).fit(flat[0]).predict(flat[1])
+    return 100 * metrics.matched_accuracy(np.eye(10)[found], labels)
 
 
 def main():
@@ -62,7 +45,6 @@ def main():
     options = parser.parse_args()
     console, data = Console(), load(DATA)
     console.print(f"k-means on pixels: {k_means(data):.2f}%")
-    images, labels = data.labelled.batch("test")
     given = dict(pair.split("=") for pair in options.settings)
     found = []
     for seed in range(options.seeds):
@@ -70,7 +52,8 @@ def main():
         training.train(zoo.find("infogan"), run, given, recipes.Setup(DATA, seed=seed), verbose=2)
         seconds = time.perf_counter() - start
         model, _ = opening.open_run(run, zoo.find)
-        found.append(matched(categories(model, images), labels))
+        (matched,) = metrics.evaluate_model(model, data, ["matched_accuracy"]).results
+        found.append(100 * matched.value)
         for code in range(3):
             rows = traverse(model, code)[1]
             figures.save(figures.table(rows), run / f"code_{code}.png")

@@ -21,7 +21,7 @@ import numpy as np
 from rich.console import Console
 
 import zoo
-from tfgen import load
+from tfgen import load, metrics
 from tfgen.model import minimize
 from tfgen.runs import opening, recipes, training
 from zoo.adversarial.semi_supervised_gan import SemiSupervisedGAN
@@ -29,10 +29,10 @@ from zoo.adversarial.semi_supervised_gan import SemiSupervisedGAN
 DATA, LABELLED, BATCH, RATE = "mnist", 100, 100, 3e-3
 
 
-def error(classify, images, labels, portion=1000):
-    """The share in percent of images whose most probable class is not their label."""
-    portions = [classify(images[i : i + portion]) for i in range(0, len(images), portion)]
-    return 100 * (np.concatenate(portions).argmax(axis=1) != labels).mean()
+def error(model, data):
+    """The share in percent of test images whose most probable class is not their label."""
+    (found,) = metrics.evaluate_model(model, data, ["classification_accuracy"]).results
+    return 100 * (1 - found.value)
 
 
 class Alone(SemiSupervisedGAN):
@@ -68,7 +68,6 @@ def main():
     parser.add_argument("--epochs", type=int, default=10)
     options = parser.parse_args()
     console, data, found = Console(), load(DATA), []
-    images, labels = data.labelled.batch("test")
     for seed in range(1, options.seeds + 1):
         given = {"network": "dense", "labelled": LABELLED, "labels_seed": seed, "batch_size": BATCH}
         given |= {"learning_rate": RATE, "epochs": options.epochs}
@@ -78,7 +77,7 @@ def main():
         seconds = time.perf_counter() - start
         model, _ = opening.open_run(run, zoo.find)
         alone = supervised(data, seed, given)
-        found.append((error(model.classify, images, labels), error(alone.classify, images, labels)))
+        found.append((error(model, data), error(alone, data)))
         console.print(
             f"images of seed {seed}: {found[-1][0]:.2f}% wrong with, {found[-1][1]:.2f}% without "
             f"unlabelled images, {options.epochs} epochs, {seconds:.0f} s of training"

@@ -23,13 +23,13 @@ import time
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import numpy as np
-import tensorflow as tf
 from rich.console import Console
 from rich.table import Table
 
 import zoo
-from tfgen import figures
+from tfgen import figures, metrics
 from tfgen.data import load
+from tfgen.metrics.evaluation import Measurement
 from tfgen.runs import opening, recipes, training
 
 DIGITS = {
@@ -51,61 +51,42 @@ FACADES = {
 SHOWN = 8  # rows of a grid
 
 
-def translated(model, name, rows, portion=50):
-    """What an endpoint makes of rows; the n-th row has seed n."""
-    endpoint = model.endpoints[name]
-
-    @tf.function(reduce_retracing=True, autograph=False)
-    def run(images, seeds):
-        given = {"images": images, "seeds": seeds}
-        return endpoint(**{e.name: given[e.name] for e in endpoint.inputs})["images"]
-
-    starts = range(0, len(rows), portion)
-    seeds = np.arange(len(rows), dtype="int32")
-    portions = [run(rows[i : i + portion], seeds[i : i + portion]).numpy() for i in starts]
-    return np.concatenate(portions)
-
-
 def distance(left, right):
     """The mean absolute error, and its standard error over the rows."""
-    rows = np.abs(left - right).reshape(len(left), -1).mean(axis=1)
+    rows = metrics.l1(left, right)
     return f"{rows.mean():.4f} ± {rows.std() / np.sqrt(len(rows)):.4f}"
 
 
 def measure(model, pairs):
     """`{what: error}` on the test rows of paired data, for the directions that the model has."""
-    (a, b), means = pairs.batch("test"), [side.mean(axis=0) for side in pairs.batch("train")]
-    errors = {}
-    for name, rows, truth, mean in (
-        ("translate_a_to_b", a, b, means[1]),
-        ("translate_b_to_a", b, a, means[0]),
-    ):
-        if name not in model.endpoints:
-            continue
-        way, back = name.removeprefix("translate_").upper().split("_TO_")
-        found = translated(model, name, rows)
-        errors[f"{way} -> {back}, to the truth"] = distance(found, truth)
-        errors[f"{way} -> {back}, doing nothing"] = distance(rows, truth)
-        errors[f"{way} -> {back}, the mean image"] = distance(np.broadcast_to(mean, b.shape), truth)
-        if len(model.endpoints) > 1:
-            other = next(key for key in model.endpoints if key != name)
-            cycle = translated(model, other, found)
-            errors[f"{way} -> {back} -> {way}, cycle"] = distance(cycle, rows)
-            errors[f"{back} -> {back}, identity"] = distance(translated(model, name, truth), truth)
+    measurement, errors = Measurement(pairs, model), {}
+    for way, name in measurement.directions.items():
+        here, there = way.upper().split("_TO_")
+        rows, truth = measurement.inputs(name)["images"], measurement.truth(name)
+        mean = measurement.truth(name, "train").mean(axis=0)
+        found = measurement.answer(name)
+        errors[f"{here} -> {there}, to the truth"] = distance(found, truth)
+        errors[f"{here} -> {there}, doing nothing"] = distance(rows, truth)
+        errors[f"{here} -> {there}, the mean image"] = distance(
+            np.broadcast_to(mean, truth.shape), truth
+        )
+        for other in set(measurement.directions.values()) - {name}:
+            cycle = measurement.answer(other, images=found)
+            errors[f"{here} -> {there} -> {here}, cycle"] = distance(cycle, rows)
+            same = measurement.answer(name, images=truth)
+            errors[f"{there} -> {there}, identity"] = distance(same, truth)
     return errors
 
 
 def draw(model, pairs, path):
     """A column each: A, A -> B, A -> B -> A, the true B; with B as the input, the other way."""
-    a, b = pairs.batch("test", SHOWN)
-    for name, rows, truth in (("translate_a_to_b", a, b), ("translate_b_to_a", b, a)):
-        if name not in model.endpoints:
-            continue
-        columns = [rows, translated(model, name, rows)]
-        if len(model.endpoints) > 1:
-            other = next(key for key in model.endpoints if key != name)
-            columns.append(translated(model, other, columns[1]))
-        figures.save(figures.columns([*columns, truth]), path / f"{name}.png")
+    measurement = Measurement(pairs, model, count=SHOWN)
+    for name in measurement.directions.values():
+        columns = [measurement.inputs(name)["images"], measurement.answer(name)]
+        for other in set(measurement.directions.values()) - {name}:
+            columns.append(measurement.answer(other, images=columns[1]))
+        columns.append(measurement.truth(name))
+        figures.save(figures.columns(columns), path / f"{name}.png")
 
 
 def main():
@@ -130,8 +111,8 @@ def main():
         console.print(
             f"{model_name}, {given}, seed {options.seed}, {os.cpu_count()} cores: {seconds:.0f} s"
         )
-        model, _ = opening.open_run(run, zoo.find)
-        pairs = load(paired, size)
+        model, data = opening.open_run(run, zoo.find)
+        pairs = data if data.paired else load(paired, size)  # those of pix2pix as it turns them
         results[model_name] = measure(model, pairs)
         draw(model, pairs, run)
     table = Table("mean absolute error", *results, title=f"{task}, test images in [-1, 1]")

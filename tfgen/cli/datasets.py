@@ -7,7 +7,7 @@ import typer
 from rich.table import Table
 
 from tfgen.cli.shared import (
-    PICTURES,
+    ROWS,
     Overwrite,
     Picture,
     check_out,
@@ -40,12 +40,13 @@ def show_data(
     overwrite: Overwrite = False,
 ):
     """Draws rows of a data set, evenly spread over it."""
-    check_out(out, overwrite, (*PICTURES, ".npy"), count)
+    check_out(out, overwrite, ROWS, count)
     start_tensorflow()
     from tfgen.data import load
+    from tfgen.runs import opening
 
     data = load(name, image_size)
     rows = data.rows("train", count)
-    write(data.element, rows, out)
+    write(data.element, rows, out, opening.background(data))
     shape, classes = data.element.shape, len(data.classes)
     say(f"{name}: {data.size} rows of {shape}, {classes} classes: {out}")

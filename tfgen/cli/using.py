@@ -8,6 +8,7 @@ import typer
 import zoo
 from tfgen.cli.shared import (
     PICTURES,
+    ROWS,
     Overwrite,
     Picture,
     Run,
@@ -37,7 +38,7 @@ def sample(
     overwrite: Overwrite = False,
 ):
     """Draws samples: the seeds SEED, SEED + 1, … give one each."""
-    check_out(out, overwrite, (*PICTURES, ".npy"), count)
+    check_out(out, overwrite, ROWS, count)
     start_tensorflow()
     from tfgen import endpoint
     from tfgen.runs import opening
