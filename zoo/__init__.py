@@ -51,12 +51,7 @@ def locate(name):
     Raises:
         InputError: there is no such model; names the nearest ones.
     """
-    known = paths()
-    if name not in known:
-        near = difflib.get_close_matches(name, known, n=3)
-        hint = f"did you mean {' or '.join(near)}?" if near else f"there are {', '.join(known)}"
-        raise InputError(f"there is no model {name!r}: {hint}")
-    return known[name]
+    return _named(paths(), name, f"there is no model {name!r}")
 
 
 def find(name):
@@ -95,12 +90,7 @@ def folder_of(place):
     """The folder of a trained model, fetched where it is on a hub; arguments as in `open_model`."""
     scheme, _, name = str(place).partition(":")
     if scheme == "zoo":
-        known = exhibits()
-        if name not in known:
-            near = difflib.get_close_matches(name, known, n=3)
-            hint = f"did you mean {' or '.join(near)}?" if near else f"there are {', '.join(known)}"
-            raise InputError(f"there is no trained model {name!r} in the zoo: {hint}")
-        return known[name]
+        return _named(exhibits(), name, f"there is no trained model {name!r} in the zoo")
     if scheme == "hf":
         from tfgen.runs.hub import fetch
 
@@ -115,3 +105,12 @@ def pretrained(name):
         InputError: there is none of this name.
     """
     return open_model(f"zoo:{name}")[0]
+
+
+def _named(known, name, missing):
+    """The value of a name; an InputError that begins with `missing` suggests others."""
+    if name not in known:
+        near = difflib.get_close_matches(name, known, n=3)
+        hint = f"did you mean {' or '.join(near)}?" if near else f"there are {', '.join(known)}"
+        raise InputError(f"{missing}: {hint}")
+    return known[name]
