@@ -26,7 +26,7 @@ from sklearn.cluster import KMeans
 
 import zoo
 from tfgen import figures, load
-from tfgen.latents.traversal import traverse
+from tfgen.latents.traversal import codes, traverse
 from tfgen.runs import opening, recipes, training
 
 DATA = "mnist"
@@ -71,9 +71,8 @@ def main():
         seconds = time.perf_counter() - start
         model, _ = opening.open_run(run, zoo.find)
         found.append(matched(categories(model, images), labels))
-        for code in range(3):
-            rows = traverse(model, code)[1]
-            figures.save(figures.table(rows), run / f"code_{code}.png")
+        for number, code in enumerate(codes(model)[:3]):
+            figures.save(figures.table(traverse(model, code)), run / f"code_{number}.png")
         console.print(
             f"infogan {given} seed {seed}: {found[-1]:.2f}% ({seconds:.0f} s of training)"
         )

@@ -22,7 +22,7 @@ def draw(element, rows, reals=None, classes=0):
         rows: `[N, *element.shape]`.
         reals: real points, drawn behind; not used for images.
         classes: where not 0, the rows are of the classes 0, 1, 2, … in turn, and each class gets a
-            row of the grid; or a column, if some class has one image less than others.
+            row of the grid, with white at the end where some class has one image less.
 
     Returns:
         `PIL.Image`.
@@ -31,11 +31,10 @@ def draw(element, rows, reals=None, classes=0):
         return scatter(rows, reals)
     if not classes or len(rows) < classes:
         return grid(rows)
-    if len(rows) % classes:
-        return grid(rows, columns=classes)
     rows = np.asarray(rows)
-    by_class = rows.reshape(-1, classes, *rows.shape[1:]).swapaxes(0, 1)  # [classes, each, H, W, C]
-    return grid(by_class.reshape(rows.shape), columns=len(rows) // classes)
+    white = np.ones([-len(rows) % classes, *rows.shape[1:]], rows.dtype)
+    rows = np.concatenate([rows, white]).reshape(-1, classes, *rows.shape[1:])
+    return table(rows.swapaxes(0, 1))  # [classes, each, H, W, C]
 
 
 def grid(images, columns=None, scale=None):
