@@ -118,6 +118,136 @@ def test_draw_follows_the_element():
     assert picture.tobytes() == figures.scatter(points, points).tobytes()
 
 
+def test_numbers_are_not_drawn():
+    with pytest.raises(InputError, match="latents are numbers, which are not drawn"):
+        figures.draw(Element("latents", (2,)), np.zeros([3, 2]))
+    with pytest.raises(InputError, match="A row of points has no picture of its own"):
+        figures.cells(Element("points", (2,)), np.zeros([3, 2]))
+
+
+def test_masks_are_black_and_white():
+    masks = np.array([[[0.0, 1.0], [1.0, 1.0]]])[..., None]
+    picture = figures.draw(Element("masks", (2, 2, 1), "float32", 0.0, 1.0), masks)
+    assert picture.tobytes() == figures.grid(2 * masks - 1).tobytes()
+
+
+def test_tokens_have_colours_of_their_own():
+    element = Element("tokens", (4,), "int32", 0, 511)
+    tokens = np.array([[3, 1, 4, 1]] * 16)
+    pixels = np.asarray(
+        figures.draw(element, tokens).resize((4, 16), Image.NEAREST, reducing_gap=None)
+    )
+    colours = figures.coloured(np.arange(512)[None])[0, 0]
+    apart = np.linalg.norm(colours[:, None] - colours[None], axis=-1) + 9 * np.eye(512)
+    assert apart.min() > 0.01 and np.sort(apart.min(axis=1))[256] > 0.05
+    assert abs(colours).max() <= 1
+    line = np.asarray(figures.draw(element, tokens[:1]).convert("RGB"))
+    middle = line[line.shape[0] // 2]
+    cells = [middle[4 + (2 * i + 1) * (len(middle) - 8) // 8] for i in range(4)]
+    truth = np.rint((colours[tokens[0]] + 1) * 127.5)
+    np.testing.assert_array_equal(cells, truth)
+    assert figures.draw(element._replace(shape=(4, 4)), np.zeros([9, 4, 4], int)).width > 600
+    assert pixels.ndim == 3
+
+
+def dark(picture, box):
+    """How many pixels of a part of a picture are dark."""
+    return (np.asarray(picture.convert("L").crop(box)) < 128).sum()
+
+
+def test_tokens_with_words_are_lines_of_text():
+    element, words = Element("captions", (5,), "int32", 0, 3), ("", "a", "dog", "sits")
+    tokens = np.array([[1, 2, 3, 0, 0], [1, 2, 0, 0, 0]])
+    picture = figures.draw(element, tokens, words=words)
+    long, short = (dark(picture, (40, top, picture.width, top + 20)) for top in (4, 24))
+    assert long > 1.3 * short > 0
+    same = figures.draw(element, tokens[:, :3], words=words)  # padding is not written
+    assert same.tobytes() == picture.tobytes()
+    wrapped = figures.draw(element, np.full([1, 60], 2), words=words)
+    assert wrapped.height > 2 * 20 and wrapped.width < 900
+    letters = figures.draw(element, np.array([[1, 0, 1, 2]]), words=("\n", "x", "y"))
+    assert letters.height < 40  # a new line is a sign, not a new line
+    odd = figures.draw(element, np.array([[7]]), words=words)
+    assert dark(odd, (40, 0, odd.width, odd.height))
+    with pytest.raises(InputError, match=r"\[2, 2, 2\]"):
+        figures.draw(element, np.zeros([2, 2, 2], int), words=words)
+
+
+def test_paths_run_from_a_ring_to_a_dot():
+    line = np.stack([np.linspace(0, 1, 10), np.linspace(0, 0.5, 10)], axis=1)
+    walks = np.stack([line + 100 * i for i in range(4)])  # far from each other, yet of one size
+    picture = figures.draw(Element("trajectories", (10, 2)), walks)
+    ys, xs = np.nonzero(blue(picture))
+    assert len(xs) > 500
+    columns = np.histogram(xs, np.linspace(xs.min(), xs.max() + 1, 3))[0]
+    assert abs(columns[0] - columns[1]) < 0.1 * columns.sum()
+    # The dot is at the right end and higher than the ring.
+    right = ys[xs > xs.max() - 4].min()
+    assert right < ys[xs < xs.min() + 4].min() or right < np.median(ys)
+
+
+@pytest.mark.parametrize("dimensions", [1, 2, 5])
+def test_what_was_observed_is_gray(dimensions):
+    walks = np.cumsum(np.random.RandomState(0).randn(6, 12, dimensions), axis=1)
+    element = Element("trajectories", (8, dimensions))
+    whole = blue(figures.draw(element, walks)).sum()
+    part = blue(figures.draw(element, walks[:, 4:], walks[:, :4])).sum()
+    assert 0.3 * whole < part < 0.9 * whole
+    still = figures.draw(element, np.zeros([2, 3, dimensions]))
+    assert blue(still).any()
+    with pytest.raises(InputError, match="1 of 6 rows"):
+        walks[2, 3] = np.nan
+        figures.draw(element, walks)
+
+
+def ball(count=3, frames=16):
+    """Videos of a pixel that runs along the diagonal."""
+    videos = np.full([count, frames, 16, 16, 1], -1.0, "float32")
+    for frame in range(frames):
+        videos[:, frame, frame, frame] = 1.0
+    return videos
+
+
+def test_videos_are_strips_of_frames():
+    element = Element("videos", (16, 16, 16, 1), "float32", -1.0, 1.0)
+    picture = np.asarray(figures.draw(element, ball()))
+    chosen = figures._frames(16)
+    assert list(chosen[[0, -1]]) == [0, 15] and len(chosen) == 10
+    np.testing.assert_array_equal(picture, figures.table(ball()[:, chosen]))
+    assert list(figures._frames(3)) == [0, 1, 2]
+    many = figures.draw(element, ball(40))
+    assert many.tobytes() == figures.draw(element, ball(16)).tobytes()
+    with pytest.raises(InputError, match=r"\[16, 16, 16, 1\]"):
+        figures.draw(element, ball()[0])
+
+
+@pytest.mark.parametrize("suffix", ["gif", "webp", "png"])
+def test_videos_move(tmp_path, suffix):
+    frames = figures.animation(ball(4))
+    figures.save(frames, tmp_path / f"x.{suffix}", seconds=0.2)
+    with Image.open(tmp_path / f"x.{suffix}") as picture:
+        assert picture.n_frames == 16
+        for i in (0, 7, 15):
+            picture.seek(i)
+            found = np.asarray(picture.convert("L"), int)
+            assert abs(found - np.asarray(frames[i], int)).mean() < 3
+        assert picture.info["duration"] == 200
+    with pytest.raises(InputError, match=r"x\.jpg': take \.gif or \.webp"):
+        figures.save(frames, tmp_path / "x.jpg")
+
+
+def test_single_numbers_are_a_histogram():
+    random = np.random.RandomState(0)
+    element = Element("points", (1,))
+    near = figures.draw(element, random.randn(300, 1), random.randn(300, 1))
+    far = figures.draw(element, random.randn(300, 1) + 100, random.randn(300, 1))
+    assert near.size == far.size == (640, 400)
+    assert blue(near).sum() > 3 * blue(far).sum()
+    assert blue(figures.draw(element, np.zeros([5, 1]))).any()
+    with pytest.raises(InputError, match=r"\[5, 2\]"):
+        figures.draw(element, np.zeros([5, 1]), np.zeros([5, 2]))
+
+
 def test_curves_have_a_panel_for_each_objective():
     history = {
         "critic/real": [1.0, 0.5, float("nan"), 0.2],

@@ -1,10 +1,11 @@
-"""Pictures of what models make, as Pillow images: grids, points, curves."""
+"""Pictures of what models make, as Pillow images: each kind of data as it is looked at; curves."""
 
 import math
+import textwrap
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageDraw, ImageFont
 
 from tfgen.data.levels import to_levels
 from tfgen.errors import InputError
@@ -12,29 +13,77 @@ from tfgen.files import replacing
 
 SIDE = 800  # pixels: what a grid of small images is enlarged to, at most
 GAP = 4  # pixels of white between the images of a grid
+FRAMES = 10  # of a video in a strip
+STRIPS = 16  # videos in a picture
+LINE = 90  # characters
+MOVING = ("GIF", "WEBP", "PNG")  # formats of several images that are seen in turn
+GOLDEN = 0.6180339887  # of a turn: hues of numbers that follow each other lie far apart
 
 
-def draw(element, rows, reals=None, classes=0):
-    """A picture of rows that are as `element` says: a `grid` of images, a `scatter` of points.
+def draw(element, rows, reals=None, classes=0, words=()):
+    """A picture of rows, whatever they are.
+
+        images        a grid
+        masks         a grid in black and white
+        tokens        lines of text, or where they have no words coloured squares
+        points        a scatter, or of single numbers a histogram
+        trajectories  their paths, side by side
+        videos        the first `STRIPS` of them as strips of `FRAMES` frames; see `animation`
 
     Args:
-        element: an `Element` of shape `(H, W, C)` or `(D,)`.
+        element: an `Element`, whose kind says how its rows are drawn.
         rows: `[N, *element.shape]`.
-        reals: real points, drawn behind; not used for images.
+        reals: of points, real ones that are drawn behind; of trajectories, what was observed before
+            each, `[N, S, D]`; not used for others.
         classes: where not 0, the rows are of the classes 0, 1, 2, … in turn, and each class gets a
             row of the grid, with white at the end where some class has one image less.
+        words: what each token is called; "" for one that is not written, such as padding.
 
     Returns:
         `PIL.Image`.
+
+    Raises:
+        InputError: there is no row, one has a value that is not finite, or they are of no kind that
+            is drawn.
     """
-    if len(element.shape) != 3:
-        return scatter(rows, reals)
-    if not classes or len(rows) < classes:
-        return grid(rows)
-    rows = np.asarray(rows)
-    white = np.ones([-len(rows) % classes, *rows.shape[1:]], rows.dtype)
-    rows = np.concatenate([rows, white]).reshape(-1, classes, *rows.shape[1:])
-    return table(rows.swapaxes(0, 1))  # [classes, each, H, W, C]
+    rows, kind = np.asarray(rows), element.kind
+    if kind == "numbers":
+        raise InputError(f"{element.name} are numbers, which are not drawn: take .npy.")
+    if kind == "points":
+        return histogram(rows, reals) if rows.shape[1:] == (1,) else scatter(rows, reals)
+    if kind == "trajectories":
+        return paths(rows, reals)
+    if kind == "videos":
+        return strips(rows[:STRIPS])
+    if kind == "tokens" and len(words):
+        return text(rows, words)
+    return _by_class(cells(element, rows), classes)
+
+
+def cells(element, rows):
+    """Rows of a kind that has a picture each, as images: float `[N, H, W, C]` in [-1, 1].
+
+    Raises:
+        InputError: the kind has none.
+    """
+    if element.kind == "images":
+        return np.asarray(rows)
+    if element.kind == "masks":
+        return 2 * np.asarray(rows, "float32") - 1
+    if element.kind == "tokens":
+        return coloured(np.asarray(rows))
+    raise InputError(
+        f"A row of {element.kind} has no picture of its own: give a .png for all, or a .npy."
+    )
+
+
+def _by_class(images, classes):
+    """A grid with a row a class, of images of the classes in turn."""
+    if not classes or len(images) < classes:
+        return grid(images)
+    white = np.ones([-len(images) % classes, *images.shape[1:]], images.dtype)
+    images = np.concatenate([images, white]).reshape(-1, classes, *images.shape[1:])
+    return table(images.swapaxes(0, 1))  # [classes, each, H, W, C]
 
 
 def grid(images, columns=None, scale=None):
@@ -105,6 +154,209 @@ def _levels(images):
             f"{list(images.shape)}."
         )
     return to_levels(_finite(images)).numpy()
+
+
+def coloured(tokens):
+    """Tokens as pixels, each number in a colour of its own.
+
+    Args:
+        tokens: int `[N, T]`, or maps of codes `[N, H, W]`.
+
+    Returns:
+        float32 `[N, 1, T, 3]`, or `[N, H, W, 3]`, in [-1, 1].
+    """
+    tokens = tokens[:, None] if tokens.ndim == 2 else tokens
+    hue = 2 * np.pi * GOLDEN * tokens[..., None]
+    light = 0.15 + 0.7 * (tokens[..., None] * math.sqrt(2) % 1)  # hues come near each other again
+    waves = np.cos(hue - 2 * np.pi * np.arange(3) / 3)
+    return (2 * (light + waves * np.minimum(light, 1 - light)) - 1).astype("float32")
+
+
+def text(tokens, words):
+    """Tokens as numbered lines of text.
+
+    Args:
+        tokens: int `[N, T]`; one outside of `words` is shown as its number.
+        words: what each is called. They are written with blanks between them, unless all are
+            single characters.
+
+    Returns:
+        `PIL.Image` of mode RGB.
+
+    Raises:
+        InputError: no row, or maps of codes.
+    """
+    tokens = np.asarray(tokens)
+    if tokens.ndim != 2 or not len(tokens):
+        raise InputError(f"Text is drawn of tokens [N, T], not {list(tokens.shape)}.")
+    blank = "" if max(map(len, words)) < 2 else " "
+    lines = []
+    for number, row in enumerate(tokens.tolist()):
+        known = [words[t] if 0 <= t < len(words) else f"<{t}>" for t in row]
+        line = blank.join(filter(None, known)).replace("\n", "\u23ce")
+        pieces = textwrap.wrap(line, LINE) or [""]
+        lines += [(str(number) if i == 0 else "", piece) for i, piece in enumerate(pieces)]
+    font, high = _font(14), 20
+    left = font.getlength("000") + 4 * GAP
+    width = max(int(left + font.getlength(piece)) for _, piece in lines) + 2 * GAP
+    picture = Image.new("RGB", (max(width, 200), high * len(lines) + 2 * GAP), "white")
+    pen = ImageDraw.Draw(picture)
+    for i, (number, piece) in enumerate(lines):
+        top = GAP + i * high
+        pen.text((left - 2 * GAP, top), number, "#999999", font, anchor="ra")
+        pen.text((left, top), piece, "black", font)
+    return picture
+
+
+def _font(size):
+    from matplotlib import get_data_path
+
+    return ImageFont.truetype(f"{get_data_path()}/fonts/ttf/DejaVuSans.ttf", size)
+
+
+def paths(trajectories, observed=None):
+    """Trajectories side by side: each in a cell of its own, all at one scale.
+
+    A path runs from a ring to a dot; each step has a mark. What was observed before it is gray.
+
+    Args:
+        trajectories: float `[N, T, D]`. One coordinate is drawn over time; of more than two the two
+            first principal components.
+        observed: float `[N, S, D]`, or None.
+
+    Returns:
+        `PIL.Image`, about 800 pixels wide.
+
+    Raises:
+        InputError: another shape, no row, or a value that is not finite.
+    """
+    after = np.asarray(trajectories)
+    if after.ndim != 3 or not after.shape[1]:
+        raise InputError(f"Paths are drawn of [N, T, D], not {list(after.shape)}.")
+    after, count = _finite(after), len(after)
+    seen = 0 if observed is None else observed.shape[1]
+    whole = after if observed is None else np.concatenate([_finite(observed), after], axis=1)
+    if whole.shape[2] == 1:
+        steps = np.linspace(0, np.ptp(whole) or 1.0, whole.shape[1], dtype="float32")
+        whole = np.concatenate([np.broadcast_to(steps[None, :, None], whole.shape), whole], axis=2)
+    elif whole.shape[2] > 2:
+        flat = whole.reshape(-1, whole.shape[2])
+        axes = np.linalg.svd(flat - flat.mean(axis=0), full_matrices=False)[2][:2]
+        whole = (whole - flat.mean(axis=0)) @ axes.T
+    low, high = whole.min(axis=1), whole.max(axis=1)
+    middle, size = (low + high) / 2, 1.15 * (high - low).max(axis=0)
+    size = np.maximum(size, 0.1 * size.max()) if size.max() > 0 else np.ones(2)
+    columns = min(count, math.ceil(math.sqrt(count * size[1] / size[0])))
+    rows = math.ceil(count / columns)
+    place = np.stack([np.arange(count) % columns, -(np.arange(count) // columns)], axis=1) * size
+    whole = whole - middle[:, None] + place[:, None]
+
+    width = 8.0 if columns > 1 else 5.0
+    figure = _figure(width, min(16.0, max(1.0, width * rows * size[1] / (columns * size[0]))))
+    axes = figure.add_subplot(aspect="equal")
+    axes.set(
+        xlim=(-0.5 * size[0], (columns - 0.5) * size[0]),
+        ylim=((0.5 - rows) * size[1], 0.5 * size[1]),
+    )
+    for i in range(columns + 1):
+        axes.axvline((i - 0.5) * size[0], color="0.9", linewidth=0.8, clip_on=False)
+    for i in range(rows + 1):
+        axes.axhline((0.5 - i) * size[1], color="0.9", linewidth=0.8, clip_on=False)
+    mark = max(1.0, min(4.0, 24.0 / columns))
+    for path in whole:
+        if seen:
+            axes.plot(*path[: seen + 1].T, "-", color="0.6", marker=".", markersize=mark)
+        axes.plot(*path[max(0, seen - 1) :].T, "-", color="tab:blue", marker=".", markersize=mark)
+        axes.plot(*path[0], "o", color="0.3", markerfacecolor="white", markersize=1.5 * mark)
+        axes.plot(*path[-1], "o", color="tab:blue", markersize=1.5 * mark)
+    axes.set_axis_off()
+    return _image(figure)
+
+
+def strips(videos):
+    """Videos as rows of frames, the first and the last and some between.
+
+    Args:
+        videos: float `[N, T, H, W, C]` in [-1, 1], C 1 or 3.
+
+    Returns:
+        `PIL.Image`; raises as `grid`.
+    """
+    return table(videos[:, _frames(_videos(videos).shape[1])])
+
+
+def animation(videos):
+    """Videos side by side, as they run.
+
+    Args:
+        videos: float `[N, T, H, W, C]` in [-1, 1], C 1 or 3.
+
+    Returns:
+        A list of `PIL.Image`, a `grid` for each frame; `save` writes it as one file.
+
+    Raises:
+        InputError: as `grid`.
+    """
+    return [grid(frame) for frame in _videos(videos).swapaxes(0, 1)]
+
+
+def _videos(videos):
+    videos = np.asarray(videos)
+    if videos.ndim != 5 or 0 in videos.shape:
+        raise InputError(f"Videos are [N, T, H, W, C], not {list(videos.shape)}.")
+    return videos
+
+
+def _frames(count):
+    return np.unique(np.linspace(0, count - 1, FRAMES).round().astype(int))
+
+
+def histogram(numbers, reals=None):
+    """How often numbers occur, beside the real ones in gray.
+
+    The bins are those of the reals and half as much again; what lies outside of them is counted.
+
+    Args:
+        numbers: float `[N, 1]`.
+        reals: float `[M, 1]`; by default the numbers are their own reals.
+
+    Returns:
+        `PIL.Image` of 640x400 pixels.
+
+    Raises:
+        InputError: another shape, no number, or one that is not finite.
+    """
+    numbers = _one_column(numbers)
+    others = numbers if reals is None else _one_column(reals)
+    middle, half = (others.max() + others.min()) / 2, 0.75 * np.ptp(others) or 1.0
+    bins = np.linspace(middle - half, middle + half, 61)
+    figure = _figure(6.4, 4.0)
+    axes = figure.add_subplot(xlim=bins[[0, -1]], ylabel="share of a bin")
+    if reals is not None:
+        axes.hist(
+            others, bins, weights=np.full(len(others), 1 / len(others)), color="0.75", label="reals"
+        )
+    axes.hist(
+        numbers,
+        bins,
+        weights=np.full(len(numbers), 1 / len(numbers)),
+        histtype="step",
+        color="tab:blue",
+        label="points",
+    )
+    outside = (np.abs(numbers - middle) > half).sum()
+    if outside:
+        axes.set_title(f"{outside} of {len(numbers)} points are outside", fontsize="medium")
+    if reals is not None:
+        axes.legend(loc="upper right")
+    return _image(figure)
+
+
+def _one_column(numbers):
+    numbers = np.asarray(numbers)
+    if numbers.ndim != 2 or numbers.shape[1] != 1:
+        raise InputError(f"A histogram takes numbers [N, 1], not {list(numbers.shape)}.")
+    return _finite(numbers)[:, 0]
 
 
 def scatter(points, reals=None):
@@ -194,22 +446,30 @@ def curves(history, steps=None, logarithmic=()):
     return _image(figure)
 
 
-def save(image, path):
+def save(image, path, seconds=0.1):
     """Writes an image so that nobody ever reads half of it; makes the folder.
 
     Args:
-        image: `PIL.Image`.
+        image: `PIL.Image`; or a list of them, which move one after the other, again and again.
         path: the file; its suffix says the format.
+        seconds: how long each of several is seen.
 
     Raises:
-        InputError: a suffix that Pillow does not know.
+        InputError: a suffix that Pillow does not know, or whose format does not move.
     """
-    path = Path(path)
+    path, moves = Path(path), isinstance(image, list)
     kind = Image.registered_extensions().get(path.suffix.lower())
-    if kind not in Image.SAVE:
-        raise InputError(f"No image can be written as {path.name!r}: take .png, .jpg or .webp.")
+    if kind not in (MOVING if moves else Image.SAVE):
+        known = ".gif or .webp" if moves else ".png, .jpg or .webp"
+        raise InputError(f"No image can be written as {path.name!r}: take {known}.")
     with replacing(path) as part:
-        image.save(part, format=kind)
+        if moves:
+            each = round(1000 * seconds)
+            image[0].save(
+                part, format=kind, save_all=True, append_images=image[1:], duration=each, loop=0
+            )
+        else:
+            image.save(part, format=kind)
 
 
 def _finite(rows):

@@ -7,7 +7,7 @@ import typer
 from rich.table import Table
 
 from tfgen.cli.shared import (
-    PICTURES,
+    ROWS,
     Overwrite,
     Rows,
     busy,
@@ -41,17 +41,18 @@ def show_data(
     overwrite: Overwrite = False,
 ):
     """Draws rows of a data set, evenly spread over it."""
-    check_out(out, overwrite, (*PICTURES, ".npy"), count)
+    check_out(out, overwrite, ROWS, count)
     from tfgen.data import names
 
     names.check(name)
     start_tensorflow()
     from tfgen.data import load
+    from tfgen.runs import opening
 
     with busy(f"{name} is being read"):
         data = load(name, image_size)
     rows = data.rows("train", count)
-    write(data.element, rows, out)
+    write(data.element, rows, out, opening.background(data))
     shape, classes = data.element.shape, len(data.classes)
     say(f"{name}: {data.size} rows of {shape}, {classes} classes: {out}")
     if any(class_name != str(i) for i, class_name in enumerate(data.classes)):

@@ -28,6 +28,7 @@ Run = Annotated[
     pathlib.Path, typer.Argument(help="A run or packed model: a folder, zoo:NAME or hf:OWNER/NAME.")
 ]
 PICTURES = (".png", ".jpg", ".jpeg", ".webp")
+ROWS = (*PICTURES, ".gif", ".npy")  # what rows are written as; a .gif is of videos
 Picture = Annotated[pathlib.Path, typer.Option(help="A picture: .png, .jpg or .webp.")]
 Rows = Annotated[
     pathlib.Path,
@@ -240,8 +241,11 @@ def check_out(out, overwrite, kinds=None, count=0):
             raise InputError(f"{file} exists already: give another place, or --overwrite")
 
 
-def write(element, rows, out, reals=None, classes=0):
-    """Rows as a .npy, as one picture, or as a picture each, pixel by pixel, in a folder."""
+def write(element, rows, out, background=None, classes=0):
+    """Rows as a .npy, as one picture, as a .gif that moves, or as a picture each in a folder.
+
+    `background` has keywords for `figures.draw`. A picture of a folder is pixel by pixel.
+    """
     from tfgen import figures, files
 
     if out.suffix.lower() == ".npy":
@@ -249,13 +253,16 @@ def write(element, rows, out, reals=None, classes=0):
 
         with files.replacing(out) as temporary:
             np.save(temporary, rows)
+    elif out.suffix.lower() == ".gif":
+        if element.kind != "videos":
+            raise InputError(f"--out {out}: {element.kind} do not move; give a .png")
+        figures.save(figures.animation(rows), out)
     elif out.suffix:
-        figures.save(figures.draw(element, rows, reals, classes), out)
-    elif len(element.shape) != 3:
-        raise InputError(f"--out {out}: points are no pictures; give a .png or a .npy")
+        figures.save(figures.draw(element, rows, classes=classes, **background or {}), out)
     else:
+        pictures = figures.cells(element, rows)
         with files.making(out) as folder:
-            for i, row in enumerate(rows):
+            for i, row in enumerate(pictures):
                 figures.picture(row).save(folder / name_of(i))
 
 

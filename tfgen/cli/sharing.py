@@ -30,8 +30,8 @@ def pack(
     said, picture = opening.read_run(zoo.folder_of(run)), None
     if "sample" in model.endpoints:
         rows, element = opening.samples(model, 64)
-        reals = opening.background(data)
-        picture = figures.draw(element, rows, reals, classes(model.endpoints["sample"]))
+        told = classes(model.endpoints["sample"])
+        picture = figures.draw(element, rows, classes=told, **opening.background(data))
     elif hasattr(model, "preview"):
         columns = model.preview(data.batch("test", 8))
         picture = figures.columns([column.numpy() for column in columns])

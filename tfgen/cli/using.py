@@ -9,6 +9,7 @@ import typer
 import zoo
 from tfgen.cli.shared import (
     PICTURES,
+    ROWS,
     Label,
     Overwrite,
     Picture,
@@ -46,7 +47,7 @@ def sample(
     overwrite: Overwrite = False,
 ):
     """Draws samples: the seeds SEED, SEED + 1, … give one each. Each class gets a row."""
-    check_out(out, overwrite, (*PICTURES, ".npy"), count or 64)
+    check_out(out, overwrite, ROWS, count or 64)
     model, data = open_model(run)
     from tfgen import endpoint
     from tfgen.runs import opening

@@ -197,12 +197,14 @@ def _pictures(run, found, say):
         told = f"Seeds {measurement.seed} to {measurement.seed + len(samples) - 1}."
         if measurement.conditional:
             told += " Classes as frequent as in the data."
-        yield "samples", figures.draw(element, samples, opening.background(data)), told
+        yield "samples", figures.draw(element, samples, **opening.background(data)), told
     elif hasattr(run.model, "preview"):
         columns = [np.asarray(rows) for rows in run.model.preview(data.batch("test", PREVIEWED))]
         yield "preview", figures.columns(columns), "Test images, and what becomes of them."
+    if "sample" in endpoints and data.element.kind != "points":  # which lie behind the samples
+        picture = figures.draw(data.element, data.rows("test", GRID), **opening.background(data))
+        yield "data", picture, f"Test {data.element.kind}, to compare."
     if "sample" in endpoints and data.has_images:
-        yield "data", figures.grid(data.rows("test", GRID)), "Test images, to compare."
         with contextlib.suppress(InputError):  # rows that are held out may be copies themselves
             near = copies.memorisation(measurement.fakes, measurement.train, measurement.reals)
             yield (

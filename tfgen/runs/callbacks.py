@@ -63,13 +63,14 @@ class SampleGrid(keras.callbacks.Callback):
     Args:
         folder: for `epoch_NNN.png`.
         events: the folder for TensorBoard, which shows the same pictures.
-        reals: rows of the data, drawn behind generated points.
+        background: keywords for `figures.draw`, as `opening.background` gives them.
         count: how many samples; where there are classes, as many of each as come nearest.
     """
 
-    def __init__(self, folder, events, reals=None, count=64):
+    def __init__(self, folder, events, background=None, count=64):
         super().__init__()
-        self.folder, self.events, self.reals, self.count = folder, events, reals, count
+        self.folder, self.events, self.count = folder, events, count
+        self.background = background or {}
 
     def on_train_begin(self, logs=None):
         self.endpoint = self.model.endpoints["sample"]
@@ -83,7 +84,8 @@ class SampleGrid(keras.callbacks.Callback):
     def picture(self):
         """What the model makes now, a `PIL.Image`."""
         samples = self.sample(tf.range(self.count)).numpy()
-        return figures.draw(self.endpoint.outputs[0], samples, self.reals, self.classes)
+        element = self.endpoint.outputs[0]
+        return figures.draw(element, samples, classes=self.classes, **self.background)
 
     def on_epoch_end(self, epoch, logs=None):
         self.model.optimizer.swap()

@@ -104,8 +104,9 @@ def read_run(folder):
 
 
 def background(data):
-    """Rows of the data to draw behind generated points; None for all that are no points."""
-    return data.rows("train", 1000) if data.element.kind == "points" else None
+    """What `figures.draw` wants to know of the data: a dict of its keywords."""
+    reals = data.rows("train", 1000) if data.element.kind == "points" else None
+    return {"reals": reals, "words": data.words}
 
 
 def samples(model, count, seed=0, label=None, rows=250):
