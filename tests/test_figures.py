@@ -133,21 +133,17 @@ def test_masks_are_black_and_white():
 
 def test_tokens_have_colours_of_their_own():
     element = Element("tokens", (4,), "int32", 0, 511)
-    tokens = np.array([[3, 1, 4, 1]] * 16)
-    pixels = np.asarray(
-        figures.draw(element, tokens).resize((4, 16), Image.NEAREST, reducing_gap=None)
-    )
+    tokens = np.array([[3, 1, 4, 1]])
     colours = figures.coloured(np.arange(512)[None])[0, 0]
     apart = np.linalg.norm(colours[:, None] - colours[None], axis=-1) + 9 * np.eye(512)
     assert apart.min() > 0.01 and np.sort(apart.min(axis=1))[256] > 0.05
     assert abs(colours).max() <= 1
-    line = np.asarray(figures.draw(element, tokens[:1]).convert("RGB"))
+    line = np.asarray(figures.draw(element, tokens).convert("RGB"))
     middle = line[line.shape[0] // 2]
     cells = [middle[4 + (2 * i + 1) * (len(middle) - 8) // 8] for i in range(4)]
     truth = np.rint((colours[tokens[0]] + 1) * 127.5)
     np.testing.assert_array_equal(cells, truth)
     assert figures.draw(element._replace(shape=(4, 4)), np.zeros([9, 4, 4], int)).width > 600
-    assert pixels.ndim == 3
 
 
 def dark(picture, box):
