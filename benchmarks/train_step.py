@@ -34,6 +34,7 @@ class Images:
     def __init__(self, rows):
         digits = load("digits", image_size=28)
         self.name, self.element, self.classes = "noise", digits.element, ()
+        self.gray_share = 0.0  # VAE would tell of it
         self.rows = np.random.default_rng(0).uniform(-1, 1, [rows, 28, 28, 1]).astype("float32")
 
     def steps_per_epoch(self, rows):

@@ -13,10 +13,13 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
+import zoo
 from tests.conftest import mirrored
-from tfgen.data import image_files, levels, load, names, sets, splits, synthetic
+from tfgen.data import from_arrays, image_files, levels, load, names, sets, splits, synthetic
 from tfgen.data.data import changes, described, matched, of_arrays, shuffled
-from tfgen.errors import InputError
+from tfgen.errors import InputError, Note
+from tfgen.runs.recipes import Setup
+from tfgen.runs.training import train
 
 
 @pytest.fixture(scope="module")
@@ -892,3 +895,59 @@ def test_sets_that_do_not_suit(no_network):
         load("tfds:imdb_reviews")
     with pytest.raises(InputError, match="differ in size"):
         load("tfds:lsun/classroom")
+
+
+# Shapes and grays that a recipe cannot use
+
+
+@pytest.fixture
+def tall(tmp_path):
+    """A folder of 20 images of two classes, 16 pixels wide and 32 high."""
+    for i in range(20):
+        png(tmp_path / "tall" / "ab"[i % 2] / f"{i}.png", flat(10 * i, (32, 16)))
+    return f"folder:{tmp_path / 'tall'}"
+
+
+@pytest.mark.parametrize(
+    ("model", "given"),
+    [
+        ("dcgan", {}),
+        ("acgan", {}),
+        ("projection_gan", {}),
+        ("cgan", {"network": "conv"}),
+        ("vae", {"network": "conv"}),
+        ("lsgan", {"network": "dcgan"}),
+    ],
+)
+def test_what_is_no_square_is_refused_before_anything_starts(tall, tmp_path, model, given):
+    setup = Setup(tall)
+    with pytest.raises(
+        InputError, match="images of 16x32 pixels are no squares: give an image_size"
+    ):
+        train(zoo.find(model), tmp_path / "run", given | {"batch_size": 4}, setup, verbose=0)
+    assert not (tmp_path / "run").exists()
+
+
+def test_pairs_that_are_no_squares_are_trained(tmp_path):
+    for i in range(6):
+        for side in "AB":
+            png(tmp_path / "p" / side / f"{i}.png", flat(20 * i, (32, 16)))
+    given = {"width": 2, "batch_size": 2, "jitter": 1}
+    setup = Setup(f"pairs:{tmp_path / 'p'}")
+    model = train(zoo.find("pix2pix"), tmp_path / "run", given, setup, steps=1, verbose=0)
+    assert model.translate(tf.zeros([1, 32, 16, 1]), tf.constant([0])).shape == (1, 32, 16, 1)
+
+
+def test_coins_for_gray_pixels_are_told(tmp_path):
+    images = np.random.RandomState(0).randint(60, 200, [40, 8, 8], "uint8")
+    images[:, :1] = 0
+    data = from_arrays(images)
+    given = {"latent_dim": 2, "hidden": 4, "batch_size": 10}
+    with pytest.warns(UserWarning, match="88% of the pixels of arrays are gray, .*pixels=gaussian"):
+        train(zoo.find("vae"), tmp_path / "coins", given, Setup(data), steps=1, verbose=0)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", Note)
+        gaussian = given | {"pixels": "gaussian"}
+        train(zoo.find("vae"), tmp_path / "levels", gaussian, Setup(data), steps=1, verbose=0)
+        black = from_arrays(np.where(images > 130, 255, 0).astype("uint8"))
+        train(zoo.find("vae"), tmp_path / "bits", given, Setup(black), steps=1, verbose=0)

@@ -114,13 +114,20 @@ def test_dropout_survives_serialization():
     [(64, (4, 8, 16, 32, 64)), (28, (7, 14, 28)), (8, (4, 8)), (6, (3, 6)), (32, (4, 8, 16, 32))],
 )
 def test_heights_double_up_to_the_image(size, expected):
-    assert conv.heights(size) == expected
+    assert conv.heights((size, size, 1)) == expected
 
 
 @pytest.mark.parametrize("size", [7, 4, 1])
 def test_heights_of_what_cannot_be_halved(size):
     with pytest.raises(InputError, match=rf"images of {size} pixels .* give an even image_size"):
-        conv.heights(size)
+        conv.heights((size, size, 1))
+
+
+def test_heights_of_what_is_no_square():
+    with pytest.raises(
+        InputError, match="images of 32x16 pixels are no squares: give an image_size"
+    ):
+        conv.heights((16, 32, 3))
 
 
 @pytest.mark.parametrize("image", [(28, 28, 1), (16, 16, 3)])

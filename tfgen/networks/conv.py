@@ -9,15 +9,24 @@ from tfgen.networks.initial import reseeded
 KERNEL = 5  # of their released code
 
 
-def heights(size):
+def heights(image):
     """The sizes from the coarsest feature map to the image, each twice the one before.
 
     Halving stops at 4, where the paper stops, or where a size is odd: 64 gives (4, 8, 16, 32, 64),
     28 gives (7, 14, 28).
 
+    Args:
+        image: `(H, H, C)`.
+
     Raises:
-        InputError: the image cannot be halved once.
+        InputError: the image is no square, or cannot be halved once.
     """
+    size, width = image[:2]
+    if size != width:
+        raise InputError(
+            f"images of {width}x{size} pixels are no squares: give an image_size, to which their "
+            "middle squares are scaled"
+        )
     sizes = [size]
     while sizes[0] % 2 == 0 and sizes[0] > 4:
         sizes.insert(0, sizes[0] // 2)
@@ -59,7 +68,7 @@ def generator(inputs, image, width, initializer="glorot_uniform", name="generato
     Returns:
         A `keras.Model` from `[N, D]` to `[N, H, H, C]`, linear in its output and in float32.
     """
-    sizes = heights(image[0])
+    sizes = heights(image)
     channels = [width * 2**i for i in reversed(range(len(sizes) - 1))]
     x = entry = keras.Input(inputs)
     x = keras.layers.Dense(
@@ -92,7 +101,7 @@ def features(image, width, initializer="glorot_uniform", norm=batch_norm):
         A `keras.Model` from `[N, H, H, C]` to `[N, F]`.
     """
     x = entry = keras.Input(image)
-    for i in range(len(heights(image[0])) - 1):
+    for i in range(len(heights(image)) - 1):
         bias = i == 0 or norm is none
         x = keras.layers.Conv2D(
             width * 2**i, KERNEL, 2, "same", use_bias=bias, kernel_initializer=reseeded(initializer)

@@ -78,7 +78,7 @@ DOUBLINGS = 5  # of the table, from 16 channels to 512
 def discriminator(classes, element, width):
     """Two convolutions a size, the first strided, each with slope 0.2 and dropout of 0.5."""
     x = entry = keras.Input(element.shape)
-    sizes = len(conv.heights(element.shape[0])) - 1
+    sizes = len(conv.heights(element.shape)) - 1
     for i in range(2 * sizes):
         channels = width * 2 ** min(i, DOUBLINGS)
         x = keras.layers.Conv2D(

@@ -43,7 +43,7 @@ class ProjectionGAN(CGAN):
 def generator(latent_dim, classes, element, width):
     """A projection and transposed convolutions, each normalized by class, then tanh."""
     latents, labels = keras.Input([latent_dim]), keras.Input([], dtype="int32")
-    sizes = conv.heights(element.shape[0])
+    sizes = conv.heights(element.shape)
     channels = [width * 2**i for i in reversed(range(len(sizes) - 1))]
     x = keras.layers.Dense(sizes[0] ** 2 * channels[0], use_bias=False)(latents)
     x = keras.layers.Reshape([sizes[0], sizes[0], channels[0]])(x)
@@ -63,7 +63,7 @@ def discriminator(classes, element, width):
     """
     images, (labels, y) = keras.Input(element.shape), one_hot(classes)
     x = images
-    for i in range(len(conv.heights(element.shape[0])) - 1):
+    for i in range(len(conv.heights(element.shape)) - 1):
         x = SpectralConv2D(width * 2**i, conv.KERNEL, 2, "same")(x)
         x = keras.layers.LeakyReLU(0.2)(x)
     places = x.shape[1] * x.shape[2]

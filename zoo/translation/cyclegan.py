@@ -156,12 +156,13 @@ def recipe(
     if batch_size > pool:
         raise InputError(f"batch_size={batch_size} is larger than the pool of pool={pool} images")
     data = data.unpaired.jittered(jitter)
-    size, _, channels = shape = data.element.shape
-    if size % MULTIPLE:
-        raise InputError(f"cyclegan needs an image_size that is a multiple of 4, not {size}")
+    *sides, channels = shape = data.element.shape
+    odd = [side for side in sides if side % MULTIPLE]
+    if odd:
+        raise InputError(f"cyclegan needs an image_size that is a multiple of 4, not {odd[0]}")
     translators = [generator(channels, blocks, width, name) for name in ("a_to_b", "b_to_a")]
     judges = [
-        patch(channels, fitting(size, strided), width, narrow(), f"discriminator_{domain}")
+        patch(channels, fitting(min(sides), strided), width, narrow(), f"discriminator_{domain}")
         for domain in "ab"
     ]
     model = CycleGAN(*translators, *judges, shape, pool, cycle, identity)

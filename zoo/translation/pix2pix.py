@@ -123,9 +123,9 @@ def recipe(
     if not data.has_domains or not data.paired:
         raise InputError(f"pix2pix learns from pairs, but {data.name} has none: try digit_pairs")
     data = (data if direction == "a2b" else data.swapped).jittered(jitter)
-    size, _, channels = data.element.shape
-    levels = depth(size)
-    judge = patch([channels, channels], fitting(size, strided), width, narrow())
+    *sides, channels = data.element.shape
+    levels = min(map(depth, sides))
+    judge = patch([channels, channels], fitting(min(sides), strided), width, narrow())
     model = Pix2Pix(
         generator(channels, levels, width), judge, channels, 2**levels, direction, weight
     )

@@ -29,6 +29,7 @@ from tfgen.model import GenerativeModel, minimize
 from tfgen.networks.mlp import mlp
 from tfgen.objectives.distributions import bernoulli, diagonal, importance_bound
 from tfgen.runs.recipes import Stage, Tiny
+from zoo.variational.vae import note_of_gray
 
 
 class CVAE(GenerativeModel):
@@ -159,6 +160,7 @@ class CVAE(GenerativeModel):
         return np.array(self.attributes.low), np.array(self.attributes.high)
 
     def begin(self, data):
+        note_of_gray(data)
         if self.attributes.names:
             self.attributes.adapt(data.rows("train"))
 

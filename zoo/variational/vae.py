@@ -15,7 +15,7 @@ import tensorflow as tf
 from tfgen import random
 from tfgen.data.levels import binarize, dequantize, from_unit, to_unit
 from tfgen.endpoint import SEEDS, Element, Endpoint
-from tfgen.errors import InputError, check_choice
+from tfgen.errors import InputError, check_choice, note
 from tfgen.model import GenerativeModel, minimize
 from tfgen.networks import conv, neutral
 from tfgen.networks.mlp import mlp
@@ -59,6 +59,9 @@ class VAE(GenerativeModel):
     def likelihood(self, latents):
         """p(x|z), a distribution over what `targets` gives."""
         return bernoulli(self.decoder(latents))
+
+    def begin(self, data):
+        note_of_gray(data)
 
     def posterior(self, targets):
         """q(z|x), a Gaussian with a diagonal covariance."""
@@ -134,6 +137,9 @@ class GaussianVAE(VAE):
     The decoder gives `[N, H, W, 2 C]`: logits of the means, and log-variances.
     """
 
+    def begin(self, data):
+        """Nothing: any gray is as good as any other."""
+
     def targets(self, images, seeds):
         """Levels with uniform noise within each, in (0, 1): a density of levels has no bound."""
         return dequantize(images, seeds) / 256.0
@@ -143,6 +149,16 @@ class GaussianVAE(VAE):
         return diagonal(tf.concat([tf.sigmoid(logits), log_variances], axis=-1))
 
 
+def note_of_gray(data):
+    """Tells where most pixels are neither black nor white, of which coins make noise."""
+    if data.gray_share > GRAY:
+        note(
+            f"{data.gray_share:.0%} of the pixels of {data.name} are gray, and coins make each of "
+            "them black or white: take pixels=gaussian of vae, or another model"
+        )
+
+
+GRAY = 0.5  # of the pixels of training images
 PIXELS = {"bernoulli": (VAE, 1), "gaussian": (GaussianVAE, 2)}
 
 
