@@ -177,7 +177,7 @@ def test_list_as_json(tfgen):
         (["train", "dcgan", "--image-size", "7"], ["7 pixels"]),
         (["train", "vae", "--data", "folder:nowhere"], ["nowhere"]),
         (["sample", "nowhere"], ["nowhere is no run"]),
-        (["sample", "nowhere", "--out", "x.gif"], ["x.gif", ".png"]),
+        (["sample", "nowhere", "--out", "x.txt"], ["x.txt", ".png"]),
         (["export", "nowhere"], ["nowhere is no run"]),
         (["traverse", "nowhere", "--code", "1"], ["nowhere is no run"]),
         (["translate", "nowhere", "--input", "x", "--out", "y"], ["nowhere is no run"]),
