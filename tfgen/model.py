@@ -91,7 +91,10 @@ class GenerativeModel(keras.Model):
         step: int32 scalar variable, the train steps taken so far.
         optimizers: `{objective: optimizer}`, after `compile`.
         means: `{"objective/term": keras.metrics.Mean}` of the terms seen so far.
+        if_diverged: what helps if a term is no longer finite, a clause; "" where nothing is known.
     """
+
+    if_diverged = ""
 
     def __init__(self, **kwargs):
         super().__init__(**kwargs)

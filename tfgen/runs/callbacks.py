@@ -29,7 +29,8 @@ class Guard(keras.callbacks.Callback):
         for term, value in logs.items():
             if not math.isfinite(value):
                 step = int(self.model.step.numpy())
-                raise Diverged(f"{term} became {value} at step {step} or just before")
+                advice = self.model.if_diverged and f": {self.model.if_diverged}"
+                raise Diverged(f"{term} became {value} at step {step} or just before{advice}")
 
 
 class HistoryFile(keras.callbacks.Callback):
