@@ -95,7 +95,7 @@ def picture(model, data):
         return figures.columns([column.numpy() for column in columns])
     rows, element = opening.samples(model, 64)
     told = classes(model.endpoints["sample"])
-    return figures.draw(element, rows, opening.background(data), told)
+    return figures.draw(element, rows, classes=told, **opening.background(data))
 
 
 def main():
