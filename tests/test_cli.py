@@ -3,6 +3,7 @@
 import json
 import os
 import pathlib
+import re
 import subprocess
 import sys
 from typing import NamedTuple
@@ -12,9 +13,9 @@ import pytest
 from PIL import Image
 
 import zoo
-from tfgen import cli
+from tfgen import __version__, cli
 from tfgen.data import names
-from tfgen.runs import training
+from tfgen.runs import opening, training
 
 ROOT = pathlib.Path(__file__).parents[1]
 TINY = ("hidden=16", "latent_dim=2", "--epochs", "1")
@@ -161,6 +162,9 @@ def test_list_as_json(tfgen):
         (["train", "zzz"], ["'zzz'", "there are", "vae"]),
         (["train", "vae", "nothing=1"], ["'nothing'", "latent_dim=20", "learning_rate=0.001"]),
         (["train", "vae", "latent_dim"], ["'latent_dim' is no key=value"]),
+        (["train", "vae", "hidden=8", "hidden=9"], ["hidden is given twice: 8 and 9"]),
+        (["train", "vae", "epochs=2", "--epochs", "3"], ["epochs is given twice: 3 and 2"]),
+        (["show", "vea"], ["'vea'", "did you mean vae"]),
         (["train", "vae", "latent_dim=two"], ["latent_dim='two' is no int"]),
         (["train", "vae", "--epochs", "0"], ["epochs=0 is out of range"]),
         (["train", "vae", "learning_rate=nan"], ["learning_rate=nan is out of range"]),
@@ -175,7 +179,7 @@ def test_list_as_json(tfgen):
         (["sample", "nowhere"], ["nowhere is no run"]),
         (["sample", "nowhere", "--out", "x.txt"], ["x.txt", ".png"]),
         (["export", "nowhere"], ["nowhere is no run"]),
-        (["traverse", "nowhere", "--code", "0"], ["nowhere is no run"]),
+        (["traverse", "nowhere", "--code", "1"], ["nowhere is no run"]),
         (["translate", "nowhere", "--input", "x", "--out", "y"], ["nowhere is no run"]),
         (["train", "pix2pix"], ["pix2pix learns from pairs", "digit_pairs"]),
         (["train", "cyclegan", "--data", "unpaired:nowhere"], ["nowhere"]),
@@ -248,7 +252,7 @@ def test_samples_as_pictures(tfgen, trained, tmp_path):
 def test_what_exists_is_not_written_over_without_being_told_to(tfgen, trained, tmp_path):
     commands = [
         ["sample", trained, "--count", "4"],
-        ["traverse", trained, "--code", "0", "--rows", "2"],
+        ["traverse", trained, "--code", "1", "--rows", "2"],
         ["interpolate", trained, "--from", "0", "--to", "1"],
         ["manifold", trained, "--count", "2"],
         ["invert", trained, "--count", "1", "--restarts", "1", "--steps", "2"],
@@ -291,7 +295,7 @@ def test_where_nothing_can_be_written(out, told, tfgen, trained, tmp_path, monke
     monkeypatch.chdir(tmp_path)
     (tmp_path / "folder.png").mkdir()
     (tmp_path / "letter.txt").write_text("dear")
-    answer = tfgen("traverse", trained, "--code", "0", "--out", out)
+    answer = tfgen("traverse", trained, "--code", "1", "--out", out)
     assert answer.code == 2 and answer.out == ""
     assert answer.err.startswith("tfgen: ") and told in answer.err and answer.err.count("\n") == 1
     assert sorted(os.listdir(tmp_path)) == ["folder.png", "letter.txt"]
@@ -308,12 +312,22 @@ def test_pictures_come_in_every_usual_format(tfgen, trained, tmp_path):
 def test_a_traversal_is_a_picture_of_ten_columns(tfgen, trained, tmp_path):
     out = tmp_path / "x.png"
     answer = tfgen("traverse", trained, "--code", "1", "--rows", "5", "--out", out)
-    assert answer.code == 0 and "latent 1 from [-2." in answer.out
+    assert answer.code == 0 and re.match(r"latent 1 from -2.\d\d to 2.\d\d\n5 seeds: ", answer.out)
     width, height = Image.open(out).size
     assert width == pytest.approx(2 * height, rel=0.02)
-    answer = tfgen("traverse", trained, "--code", "2", "--out", tmp_path / "y.png")
-    assert answer.code == 2 and "code 2: there are 0 to 1: 0 (latent 0), 1 (latent 1)" in answer.err
+    for code in ("3", "0", "latent"):
+        answer = tfgen("traverse", trained, "--code", code, "--out", tmp_path / "y.png")
+        told = f"code {code}: there are 1 to 2: 1 (latent 1), 2 (latent 2)"
+        assert answer.code == 2 and told in answer.err
     assert not (tmp_path / "y.png").exists()
+    answer = tfgen("traverse", trained, "--out", tmp_path / "y.png")
+    assert answer.code == 0 and "2 codes: " in answer.out
+    assert sorted(line.split(" from ")[0] for line in answer.out.splitlines()[:2]) == [
+        "latent 1",
+        "latent 2",
+    ]
+    width, height = Image.open(tmp_path / "y.png").size
+    assert width == pytest.approx(5 * height, rel=0.03)
 
 
 def test_translations_keep_names_and_tell_of_what_is_broken(tfgen, trained, tmp_path):
@@ -338,6 +352,150 @@ def test_translations_keep_names_and_tell_of_what_is_broken(tfgen, trained, tmp_
     assert answer.code == 2 and "it can a2b and b2a" in answer.err
     answer = tfgen("translate", trained, "--input", source, "--out", tmp_path / "x")
     assert answer.code == 2 and "it translates nothing" in answer.err
+
+
+@pytest.fixture(scope="module")
+def named(tmp_path_factory):
+    """A run of a tiny conditional GAN on pictures whose classes have names."""
+    root = tmp_path_factory.mktemp("named")
+    for name in ("0", "1", "10", "coat"):
+        (root / "data" / name).mkdir(parents=True)
+        for i in range(6):
+            picture = Image.effect_noise((8, 8), 90)
+            picture.save(root / "data" / name / f"{i}.png")
+    small = ("hidden=16", "width=4", "latent_dim=4", "--batch-size", "4", "--steps", "1")
+    data = ("--data", f"folder:{root / 'data'}")
+    assert run("train", "projection_gan", *small[1:], *data, "--run", root / "run") == 0
+    return root / "run"
+
+
+def test_a_class_is_asked_for_by_name_or_number_and_told(tfgen, named, tmp_path):
+    def rows(label):
+        out = tmp_path / f"{label}.npy"
+        answer = tfgen("sample", named, "--count", 3, "--label", label, "--out", out)
+        assert answer.code == 0
+        return np.load(out), answer.out
+
+    by_name, told = rows("coat")
+    assert told.startswith("3 samples of class 3 (coat): ")
+    by_number, told = rows("3")
+    assert told.startswith("3 samples of class 3 (coat): ")
+    np.testing.assert_array_equal(by_name, by_number)
+    name_first, told = rows("10")  # there is no class number 10
+    assert told.startswith("3 samples of class 2 (10): ")
+    np.testing.assert_array_equal(name_first, rows("2")[0])
+    assert not np.array_equal(name_first, by_name)
+    for label, why in (
+        ("shoe", "--label shoe: its classes are 0 (0), 1 (1), 2 (10), 3 (coat)"),
+        ("4", "label 4: its labels are 0 to 3"),
+        ("-1", "label -1: its labels are 0 to 3"),
+    ):
+        answer = tfgen("sample", named, "--label", label, "--out", tmp_path / "x.png")
+        assert answer.code == 2 and why in answer.err
+    out = tmp_path / "ways.png"
+    answer = tfgen("interpolate", named, "--from", 0, "--to", 1, "--label", "coat", "--out", out)
+    assert answer.code == 0 and "ways of class 3 (coat), from seed 0 to 1" in answer.out
+    answer = tfgen("sample", named, "--out", tmp_path / "grid.png")
+    assert answer.code == 0 and answer.out.startswith("64 samples: ")
+    width, height = Image.open(tmp_path / "grid.png").size
+    assert width == pytest.approx(4 * height, rel=0.03)  # a row a class: 4 rows of 16
+
+
+def test_what_is_known_of_a_run_and_of_a_model(tfgen, named, trained):
+    out = tfgen("show", named).out
+    for told in (
+        "projection_gan",
+        "width=4",
+        "0 0, 1 1, 2 10, 3 coat",
+        "1 steps",
+        "rows to train on",
+    ):
+        assert told in out, out
+    out = tfgen("show", trained).out
+    model, _ = opening.open_run(trained, zoo.find)
+    count = sum(network.count_params() for network in (model.encoder, model.decoder))
+    assert f"{count:,}" in out and "1 of 1 epochs, 16 steps" in out and "elbo/kl" in out
+    answer = tfgen("show", "vae")
+    assert answer.code == 0 and "Variational autoencoder" in answer.out
+    for key in zoo.find("vae").settings({}):
+        assert re.search(rf"^ *{key} ", answer.out, re.MULTILINE), key
+
+
+def test_the_version(tfgen):
+    assert tfgen("--version").out == f"tfgen {__version__}\n"
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["train", "vae", "--seed", 2**31],
+        ["train", "vae", "--seed", -(2**31) - 1],
+        ["sample", "RUN", "--seed", 2**31],
+        ["sample", "RUN", "--seed", 10**20],
+        ["sample", "RUN", "--seed", 2**31 - 3, "--count", 4],
+        ["interpolate", "RUN", "--from", 5_000_000_000, "--to", 2],
+        ["interpolate", "RUN", "--from", 0, "--to", 2**31 - 2, "--rows", 3],
+        ["arithmetic", "RUN", "--plus", 99_999_999_999],
+        ["traverse", "RUN", "--code", 1, "--seed", 2**32],
+        ["traverse", "RUN", "--seed", 2**31 - 1],
+        ["invert", "RUN", "--seed", 9_999_999_999],
+        ["invert", "RUN", "--seed", 2**31 - 1],
+        ["evaluate", "RUN", "--metrics", "knn", "--seed", 99_999_999_999],
+        ["evaluate", "RUN", "--metrics", "knn", "--count", 9, "--seed", 2**31 - 3],
+    ],
+    ids=lambda value: " ".join(map(str, value)),
+)
+def test_seeds_have_32_bits_everywhere(tfgen, trained, tmp_path, arguments):
+    given = [trained if word == "RUN" else word for word in arguments]
+    option = {"train": "--run", "evaluate": "--json"}.get(arguments[0], "--out")
+    out = [option, tmp_path / "x.png"]
+    answer = tfgen(*given, *out)
+    assert answer.code == 2
+    assert re.search("seeds are whole numbers|equal to -?214748364[78]", answer.err), answer.err
+    assert not list(tmp_path.iterdir())
+
+
+def test_the_last_seeds_are_seeds(tfgen, trained, tmp_path):
+    for seed in (2**31 - 4, -(2**31)):
+        out = tmp_path / f"{seed}.npy"
+        assert tfgen("sample", trained, "--seed", seed, "--count", 4, "--out", out).code == 0
+        assert len(np.unique(np.load(out), axis=0)) == 4
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["sample", "RUN", "--count", 10**12],
+        ["manifold", "RUN", "--count", 10**6],
+        ["interpolate", "RUN", "--from", 0, "--to", 1, "--columns", 10**12],
+        ["traverse", "RUN", "--rows", 10**11],
+    ],
+)
+def test_what_does_not_fit_into_memory_is_told_at_once(tfgen, trained, tmp_path, arguments):
+    given = [trained if word == "RUN" else word for word in arguments]
+    answer = tfgen(
+        *given, "--out", tmp_path / "x.npy" if given[0] == "sample" else tmp_path / "x.png"
+    )
+    assert (
+        answer.code == 2 and "rows of [8, 8, 1] need" in answer.err and "take fewer" in answer.err
+    )
+
+
+def test_a_cache_that_cannot_be_written_is_done_without(tfgen, trained, monkeypatch):
+    monkeypatch.setenv("TFGEN_CACHE", "/proc/nothing")
+    options = ("--metrics", "knn", "--features", "pixels", "--count", "20")
+    answer = tfgen("evaluate", trained, *options)
+    assert answer.code == 0 and "1-NN" in answer.out
+    assert "tfgen: note: nothing is kept in the cache /proc/nothing: " in answer.err
+
+
+@pytest.mark.parametrize("minutes", ["0", "-1", "nan", "inf"])
+def test_minutes_are_above_zero(tfgen, tmp_path, minutes):
+    for command in (["train", "vae", "--minutes"], ["study", "lucic", "--budget"]):
+        option = "--run" if command[0] == "train" else "--out"
+        answer = tfgen(*command, minutes, option, tmp_path / "run")
+        assert answer.code == 2 and "is no time: give a number above 0" in answer.err
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_model_without_classes_has_no_labels(tfgen, trained, tmp_path):

@@ -13,9 +13,9 @@ from tfgen import random
 from tfgen.data import load
 from tfgen.data.attributes import stroke
 from tfgen.data.levels import binarize
-from tfgen.endpoint import Element
+from tfgen.endpoint import Element, Endpoint
 from tfgen.errors import InputError
-from tfgen.latents.traversal import codes, traverse
+from tfgen.latents.traversal import codes, find, most_varied, traverse
 from tfgen.layers.conditional_norm import ConditionalBatchNorm
 from tfgen.runs import opening
 from zoo.conditional.acgan import discriminator
@@ -373,13 +373,14 @@ def test_attributes_are_conditions():
 def test_a_traversal_varies_one_code_and_nothing_else():
     model = stage("infogan").model
     names = [code.name for code in codes(model)]
-    assert names[:4] == ["category", "continuous code 0", "continuous code 1", "latent 0"]
-    category, images = traverse(model, 0, rows=3)
+    assert names[:4] == ["category", "continuous code 0", "continuous code 1", "latent 1"]
+    category, images = find(model, 1), traverse(model, find(model, "category"), rows=3)
     assert images.shape == (3, 10, 8, 8, 1) and category.values.shape == (10, 10)
     latents = model.latents(tf.range(3)).numpy()
     latents[:, 4:14] = np.eye(10)[7]
     np.testing.assert_allclose(images[:, 7], model.generator(latents), atol=1e-5)
-    code, images = traverse(model, 2, rows=10, seed=5)
+    code = find(model, "3")
+    images = traverse(model, code, rows=10, seed=5)
     latents = model.latents(tf.range(5, 15)).numpy()
     latents[:, 4:14] = np.eye(10)  # a row for each category
     latents[:, 15] = code.values[9, 0]
@@ -389,7 +390,8 @@ def test_a_traversal_varies_one_code_and_nothing_else():
 
 def test_an_attribute_goes_through_the_range_of_the_data():
     model = stage("cvae", attributes="stroke").model
-    code, images = traverse(model, 0, rows=4)
+    code = find(model, 1)
+    images = traverse(model, code, rows=4)
     assert code.name == "slant" and images.shape == (4, 10, 8, 8, 1)
     low, high = (ends[0] for ends in model.ends)
     slants = model.attributes(load("digits").rows("train"))[:, 0].numpy()
@@ -406,11 +408,35 @@ def test_an_attribute_goes_through_the_range_of_the_data():
 
 def test_latents_run_through_their_prior_and_labels_stay():
     model = stage("cgan").model
-    code, images = traverse(model, 1, rows=12)
+    code = find(model, "latent 2")
+    images = traverse(model, code, rows=12)
     assert code.values[[0, 9], 0] == pytest.approx([0.02, 0.98], abs=0.02)  # of U(0, 1)
     latents = model.latents(tf.range(12)).numpy()
     latents[:, 1] = code.values[0, 0]
     expected = model.decode(tf.constant(latents), tf.range(12) % 10)
     np.testing.assert_allclose(images[:, 0], expected, atol=1e-5)
-    with pytest.raises(InputError, match=r"code 4: there are 0 to 3: 0 \(latent 0\)"):
-        traverse(model, 4)
+    for wrong in (0, 5, "latent 0", "-1"):
+        with pytest.raises(InputError, match=rf"code {wrong}: there are 1 to 4: 1 \(latent 1\)"):
+            find(model, wrong)
+
+
+def test_the_codes_that_change_pictures_most_come_first():
+    latents, images = Element("latents", (4,)), Element("images", (2, 2, 1), low=-1.0, high=1.0)
+
+    class Linear:
+        """A pixel for each latent, which counts as much as `weights` say."""
+
+        weights = tf.constant([1e-3, 0.9, 1e-2, 0.5])
+
+        def latents(self, seeds):
+            return random.uniform(seeds, [4])
+
+        @property
+        def endpoints(self):
+            def decode(z):
+                return tf.reshape(z * self.weights, [-1, 2, 2, 1])
+
+            return {"decode": Endpoint(decode, (latents,), (images,))}
+
+    names = [code.name for code in most_varied(Linear(), 3)]
+    assert names == ["latent 2", "latent 4", "latent 3"]

@@ -1,7 +1,9 @@
 """The diagnostics: models made ill on purpose, healthy ones, and that it changes nothing."""
 
 import csv
+import json
 import math
+import re
 
 import keras
 import numpy as np
@@ -268,8 +270,36 @@ def test_a_run_keeps_the_doctor_s_rows_when_it_goes_on(tmp_path):
     assert Image.open(pieces / "diagnostics.png").size[0] == 640
 
 
+def test_at_the_end_it_says_what_it_found_or_that_it_is_too_early():
+    patient, said = examined(vae(), 40)
+    patient.conclude()
+    assert said == [
+        "diagnostics, step 40: 40 steps are too few to tell what is wrong: it takes 400"
+    ]
+    patient, said = examined(vae(), 80, every=4)
+    patient.conclude()
+    assert said == ["diagnostics, step 80: nothing wrong was found"]
+    patient, said = examined(vae(Silent), 200, Adam(3e-3))
+    patient.conclude()
+    assert said[-1] == "diagnostics, step 200: at the end: dead latents"
+
+
+def test_a_collapsed_model_is_named_beside_test_rows():
+    model = gan()
+    early = r"are alike, \d% as far .* nearest: the model has collapsed, or 0 steps are too few"
+    assert re.search(early, diagnostics.collapse(model, DATA))  # weights of 0.05: all gray
+    model.step.assign(5000)
+    assert diagnostics.collapse(model, DATA).endswith("the model has collapsed")
+    for variable in model.generator.trainable_variables:
+        variable.assign(10.0 * variable)
+    assert diagnostics.collapse(model, DATA) is None
+    assert diagnostics.collapse(model, load("ring")) is None  # other rows: no telling
+
+
 def test_several_machines_are_refused(tmp_path, monkeypatch):
-    monkeypatch.setenv("TF_CONFIG", "{}")
+    cluster = {"worker": ["a:1", "b:1"]}
+    task = {"type": "worker", "index": 0}
+    monkeypatch.setenv("TF_CONFIG", json.dumps({"cluster": cluster, "task": task}))
     with pytest.raises(InputError, match="one machine"):
         train(zoo.find("vae"), tmp_path / "run", {}, Setup("digits"), diagnose=True)
     assert not (tmp_path / "run").exists()

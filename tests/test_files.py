@@ -14,7 +14,7 @@ import pytest
 from PIL import Image
 
 from tfgen import files
-from tfgen.cli.shared import check_out
+from tfgen.cli.shared import check_out, told
 from tfgen.errors import InputError
 
 ROOT = pathlib.Path(__file__).parents[1]
@@ -177,3 +177,29 @@ def test_a_place_that_is_taken_or_cannot_be(tmp_path, out, count, told):
     check_out(tmp_path / "folder", True, KINDS, 4)
     check_out(tmp_path / "own.png", True, KINDS)
     check_out(pathlib.Path(os.devnull), False)  # where nothing can be lost
+
+
+class Refused(Exception):
+    """As TensorFlow's C++ tells of a file, or of memory."""
+
+    __module__ = "tensorflow.errors"
+
+    def __init__(self, message):
+        self.message = message
+
+
+@pytest.mark.parametrize(
+    ("error", "sentence"),
+    [
+        (OSError(errno.EROFS, "Read-only file system", "/mnt/x"), "/mnt/x: Read-only file system"),
+        (FileExistsError(errno.EEXIST, "File exists", "f"), "f: a file is where a folder"),
+        (MemoryError(), "there is not enough memory: take fewer rows, or smaller ones"),
+        (InputError("a sentence"), "a sentence"),
+        (Refused("/tmp/events; No space left on device"), "/tmp/events: No space left on device"),
+        (Refused("shapes [2] and [3] do not fit; a fault of ours"), None),
+        (KeyError("a fault of ours"), None),
+    ],
+)
+def test_what_is_refused_is_a_sentence_and_what_is_a_fault_is_none(error, sentence):
+    found = told(error)
+    assert found is None if sentence is None else found.startswith(sentence)

@@ -1,14 +1,19 @@
 """Runs: exact resumption after a kill, damage, refusals, divergence, several machines."""
 
+import io
 import json
 import os
 import pathlib
+import pickle
 import random
+import re
+import shutil
 import signal
 import socket
 import subprocess
 import sys
 import time
+import zipfile
 
 import keras
 import numpy as np
@@ -16,9 +21,10 @@ import pytest
 import tensorflow as tf
 
 import zoo
+from tfgen import quiet
 from tfgen.data import load
-from tfgen.errors import InputError
-from tfgen.runs import checkpoints, opening, recipes, training
+from tfgen.errors import InputError, Note
+from tfgen.runs import callbacks, checkpoints, devices, folders, opening, recipes, training
 from tfgen.runs.checkpoints import Diverged
 from tfgen.runs.recipes import Recipe, Setup, Stage
 
@@ -93,7 +99,8 @@ def test_killed_and_resumed_is_bit_identical(data, tmp_path, request):
     assert_same(tmp_path / "whole", tmp_path / "killed")
 
 
-def test_interrupted_saves_the_last_step(tmp_path):
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_interrupted_saves_the_last_step(tmp_path, number):
     job, run = JOBS["digits"], tmp_path / "run"
     arguments = command(job, "digits", run)
     arguments[arguments.index("--minutes") + 1] = "10"
@@ -102,9 +109,10 @@ def test_interrupted_saves_the_last_step(tmp_path):
     while not (run / "history.csv").exists():
         assert process.poll() is None, process.communicate()[0]
         time.sleep(0.005)
-    process.send_signal(signal.SIGINT)
+    process.send_signal(number)
     output, _ = process.communicate(timeout=60)
-    assert process.returncode == 130 and "the same command goes on" in output
+    assert process.returncode == 128 + number and "the same command goes on" in output
+    assert "Traceback" not in output
     assert 0 < steps(run)[0] < 6 * per_epoch
     finish(start(arguments))
     finish(start(command(job, "digits", tmp_path / "whole")))
@@ -190,7 +198,7 @@ def test_a_damaged_checkpoint_is_told_and_passed_over(tmp_path, damage):
     else:
         content = content[: len(content) // 2 if damage == "truncated" else 0]
     newest.write_bytes(content)
-    with pytest.warns(UserWarning, match=f"{newest.name} is damaged"):
+    with pytest.warns(Note, match=f"{newest.name} is damaged"):
         small(tmp_path / "run")
     assert_same(tmp_path / "whole", tmp_path / "run")
 
@@ -199,8 +207,414 @@ def test_all_checkpoints_damaged_is_an_error(tmp_path):
     small(tmp_path / "run", steps=5)
     for path in checkpoints.paths(tmp_path / "run" / "checkpoints", 0):
         path.write_bytes(b"")
-    with pytest.warns(UserWarning), pytest.raises(InputError, match="are damaged"):
+    with pytest.warns(Note), pytest.raises(InputError, match="are damaged; they stay as they are"):
         small(tmp_path / "run")
+
+
+def rewritten(path, change):
+    """A checkpoint whose arrays are changed by `change(arrays)`, in whole archives."""
+    with np.load(path) as archive:
+        arrays = {name: archive[name] for name in archive.files}
+    change(arrays)
+    with open(path, "wb") as file:
+        np.savez(file, **arrays)
+
+
+def claims_terabytes(path):
+    """A checkpoint with a variable whose header tells of more than there is."""
+    with zipfile.ZipFile(path) as archive:
+        members = {name: archive.read(name) for name in archive.namelist()}
+    head = io.BytesIO()
+    np.lib.format.write_array_header_1_0(
+        head, {"descr": "<f4", "fortran_order": False, "shape": (10**12,)}
+    )
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, content in members.items():
+            archive.writestr(name, head.getvalue() if name == "mean/elbo/kl/0/0.npy" else content)
+
+
+DAMAGES = {
+    "a weight that is no number": lambda path: rewritten(
+        path, lambda arrays: arrays["model/0001"].fill(np.nan)
+    ),
+    "no history": lambda path: rewritten(path, lambda arrays: arrays.pop("rows")),
+    "a pickle": lambda path: path.write_bytes(pickle.dumps({"a": 1})),
+    "a claim of terabytes": claims_terabytes,
+    "a folder": lambda path: (path.unlink(), path.mkdir()),
+    "a FIFO": lambda path: (path.unlink(), os.mkfifo(path)),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_what_damage_does_is_told_and_changes_nothing(tmp_path, damage):
+    small(tmp_path / "run", steps=40)
+    newest, before = checkpoints.paths(tmp_path / "run" / "checkpoints", 0)[:2]
+    DAMAGES[damage](newest)
+    with pytest.warns(Note, match=f"{newest.name} is damaged"):
+        model, _ = opening.open_run(tmp_path / "run", zoo.find)
+    with np.load(before) as archive:
+        assert int(model.step.numpy()) == int(archive["model/0000"]) == 32
+    assert newest.exists()
+
+
+@pytest.mark.parametrize(("key", "value"), [("hidden", 16), ("latent_dim", 5), ("layers", 2)])
+def test_a_checkpoint_of_another_model_is_not_called_damaged(tmp_path, key, value):
+    small(tmp_path / "run", steps=5)
+    run = json.loads((tmp_path / "run" / "run.json").read_text())
+    run["settings"][key] = value
+    (tmp_path / "run" / "run.json").write_text(json.dumps(run))
+    with pytest.raises(InputError, match="is not of this model.* are whole and stay") as caught:
+        opening.open_run(tmp_path / "run", zoo.find)
+    assert "delete" not in str(caught.value) and steps(tmp_path / "run") == [8]
+
+
+# The folder of a run
+
+
+def steady(data, epochs=2):
+    """A VAE whose learning rate stays as it is."""
+    stage = next(zoo.find("vae").function(data, **SMALL))
+    yield stage._replace(optimizer=keras.optimizers.Adam(1e-3), epochs=epochs)
+
+
+def test_more_epochs_are_one_longer_run(tmp_path):
+    def train(name, epochs, **options):
+        recipe = Recipe("steady", steady)
+        training.train(recipe, tmp_path / name, {"epochs": epochs}, verbose=0, **options)
+        return json.loads((tmp_path / name / "run.json").read_text())
+
+    train("whole", 5)
+    before = train("run", 2)
+    with pytest.raises(InputError, match="epochs=1 .there: 2."):
+        train("run", 1)
+    longer = train("run", 5, steps=40)
+    assert longer == before | {"settings": {"epochs": 5}} and steps(tmp_path / "run")[0] == 40
+    train("run", 5)
+    assert_same(tmp_path / "whole", tmp_path / "run")
+
+
+def test_more_epochs_are_refused_where_a_rate_falls_over_them(tmp_path):
+    small(tmp_path / "run")  # a cosine, down to 0
+    before = state(tmp_path / "run")[1], (tmp_path / "run" / "run.json").read_text()
+    with pytest.raises(InputError, match="made for 3 epochs, and its optimizers depend on"):
+        small(tmp_path / "run", {"epochs": 4})
+    assert (state(tmp_path / "run")[1], (tmp_path / "run" / "run.json").read_text()) == before
+    small(tmp_path / "run")  # the run is as it was
+
+
+def test_more_epochs_of_the_first_stage_begin_the_second_anew(tmp_path):
+    given = {"latent_dim": 4, "n_critic": 1, "members": 2, "batch_size": 2_000, "hidden": 16}
+
+    def train(name, epochs):
+        chosen = given | {"epochs": epochs}
+        training.train(zoo.find("gogan"), tmp_path / name, chosen, Setup("ring"), verbose=0)
+
+    train("run", 1)
+    for name in ("run", "whole"):
+        train(name, 2)
+    for stage in (0, 1):
+        one, other = (
+            np.load(checkpoints.paths(tmp_path / name / "checkpoints", stage)[0])
+            for name in ("run", "whole")
+        )
+        assert all(np.array_equal(one[name], other[name]) for name in other.files)
+
+
+def test_a_run_of_before_a_setting_takes_its_default(tmp_path):
+    small(tmp_path / "whole")
+    small(tmp_path / "run", steps=5)
+    run = json.loads((tmp_path / "run" / "run.json").read_text())
+    for key in ("network", "layers"):
+        del run["settings"][key]
+    (tmp_path / "run" / "run.json").write_text(json.dumps(run))
+    with pytest.raises(InputError, match=r"layers=3 \(there: None\)"):
+        small(tmp_path / "run", {"layers": 3})
+    with pytest.warns(Note, match="began before vae had network: it goes on with 'mlp'"):
+        small(tmp_path / "run")
+    assert_same(tmp_path / "whole", tmp_path / "run")
+    run["settings"]["gone"] = 1
+    (tmp_path / "run" / "run.json").write_text(json.dumps(run))
+    with pytest.raises(InputError, match=r"no gone \(there: 1\)"), pytest.warns(Note):
+        small(tmp_path / "run")
+
+
+def diverging(data):
+    stage = next(zoo.find("vae").function(data, **SMALL))
+    yield stage._replace(optimizer=keras.optimizers.SGD(1e30))
+
+
+REFUSED = {
+    "too large a batch": (zoo.find("dcgan"), {"width": 4, "batch_size": 5000}, 16, "digits"),
+    "a rate of 0": (zoo.find("dcgan"), {"width": 4, "learning_rate": 0}, 16, "digits"),
+    "a beta of 2": (zoo.find("dcgan"), {"width": 4, "beta_1": 2.0}, 16, "digits"),
+    "two domains": (zoo.find("dcgan"), {"width": 4}, None, "digit_pairs"),
+    "divergence": (Recipe("diverging", diverging), {}, None, "digits"),
+}
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_a_refused_first_attempt_leaves_its_folder_free(tmp_path, case):
+    recipe, given, size, data = REFUSED[case]
+    folder = tmp_path / "deep" / "run"
+    with pytest.raises(Exception):  # noqa: B017 (what is told is for other tests)
+        training.train(recipe, folder, given, Setup(data, size), verbose=0, diagnose=True, steps=1)
+    assert not list(tmp_path.iterdir())
+    folder.mkdir(parents=True)
+    with pytest.raises(Exception):  # noqa: B017
+        training.train(recipe, folder, given, Setup(data, size), verbose=0, steps=1)
+    assert folder.exists() and not list(folder.iterdir())
+
+
+@pytest.mark.parametrize("model", ["dcgan", "gan", "vae"])
+def test_images_of_two_domains_are_for_translators(tmp_path, model):
+    with pytest.raises(InputError, match="digit_pairs has images of two domains, but this model"):
+        training.train(zoo.find(model), tmp_path / "run", {}, Setup("digit_pairs"), verbose=0)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        ({"learning_rate": 0}, "a learning rate of 0 moves nothing"),
+        ({"beta_1": 2.0}, "beta_1=2 makes no optimizer"),
+        ({"batch_size": 5000}, "batch_size 5000 does not fit 'digits', which has 1618 rows"),
+    ],
+)
+def test_what_cannot_be_trained_is_told(tmp_path, given, told):
+    with pytest.raises(InputError, match=told):
+        recipe = zoo.find("dcgan")
+        training.train(recipe, tmp_path / "run", {"width": 4} | given, Setup("digits", 16))
+
+
+def test_where_nothing_was_trained_another_run_may_begin(tmp_path):
+    small(tmp_path / "run", steps=5)
+    for path in (tmp_path / "run" / "checkpoints").iterdir():
+        path.unlink()
+    small(tmp_path / "run", {"latent_dim": 8}, steps=5)
+    run = json.loads((tmp_path / "run" / "run.json").read_text())
+    assert run["settings"]["latent_dim"] == 8 and steps(tmp_path / "run") == [8]
+
+
+def test_two_processes_do_not_train_in_one_folder(tmp_path):
+    small(tmp_path / "run", steps=5)
+    before = state(tmp_path / "run")
+    program = (
+        "import sys\nfrom tfgen.runs import folders\n"
+        "with folders.claimed(sys.argv[1]):\n    print('claimed', flush=True)\n    input()"
+    )
+    other = subprocess.Popen(
+        [sys.executable, "-c", program, str(tmp_path / "run")],
+        cwd=ROOT,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert other.stdout.readline() == "claimed\n"
+    with pytest.raises(InputError, match="another process trains in .*run: wait"):
+        small(tmp_path / "run")
+    assert state(tmp_path / "run")[1] == before[1]
+    opening.open_run(tmp_path / "run", zoo.find)  # which only reads
+    other.kill()
+    other.communicate()
+    small(tmp_path / "run")
+
+
+RUN_FILES = {
+    "empty": (b"", "the file is empty. What lies beside it is not touched"),
+    "no JSON": (b"{nope", "cannot be read"),
+    "truncated": (lambda text: text[: len(text) // 2], "cannot be read"),
+    "binary": (bytes(range(256)), "cannot be read"),
+    "UTF-16": (lambda text: text.decode().encode("utf-16"), "cannot be read"),
+    "nested": (b"[" * 100_000, "cannot be read"),
+    "a list": (b"[]", "is that of no run"),
+    "nothing in it": (b"{}", "no field 'model'"),
+    "no model": ({"model": ...}, "no field 'model'"),
+    "no settings": ({"settings": ...}, "no field 'settings'"),
+    "no data": ({"data": ...}, "no field 'data'"),
+    "no description": ({"described": ...}, "no field 'described'"),
+    "model 7": ({"model": 7}, "model is 7"),
+    "model null": ({"model": None}, "model is null"),
+    "an unknown model": ({"model": "vea"}, "did you mean vae"),
+    "another model": ({"model": "dcgan"}, "dcgan has no"),
+    "a model elsewhere": ({"model": "../vae"}, "there is no model"),
+    "settings as a list": ({"settings": []}, "settings is"),
+    "settings as text": ({"settings": "hidden=3"}, "settings is"),
+    "latent_dim -1": ({"settings": {"latent_dim": -1}}, "latent_dim=-1 is out of range"),
+    "latent_dim null": ({"settings": {"latent_dim": None}}, "latent_dim"),
+    "hidden {}": ({"settings": {"hidden": {}}}, "settings is"),
+    "hidden infinite": ({"settings": {"hidden": float("inf")}}, "settings is"),
+    "an unknown setting": ({"settings": {"foo": 1}}, "vae has no 'foo'"),
+    "data 5": ({"data": 5}, "data is 5"),
+    "image_size x": ({"image_size": "x"}, "image_size is"),
+    "image_size 0": ({"image_size": 0}, "image_size is 0"),
+    "seed x": ({"seed": "x"}, "seed is"),
+    "seed 1e30": ({"seed": 1e30}, "seed is"),
+    "seed true": ({"seed": True}, "seed is true"),
+    "replicas": ({"replicas": -3}, "replicas is -3"),
+    "precision": ({"precision": "x"}, "precision is"),
+    "described as text": ({"described": "digits"}, "described is"),
+    "no columns": ({"described": {"columns": 1}}, "described is"),
+    "odd columns": (
+        {"described": {"columns": {"images": {"a": 1}}, "sizes": {}, "feed": [], "classes": []}},
+        "cannot be used",
+    ),
+    "a folder": (None, "is no regular file"),
+    "a FIFO": ("FIFO", "is no regular file"),
+}
+
+
+@pytest.fixture(scope="module")
+def begun(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("begun") / "run"
+    small(folder, steps=5)
+    return folder
+
+
+@pytest.mark.parametrize("case", RUN_FILES)
+def test_a_run_json_that_says_nonsense_is_told(begun, tmp_path, case):
+    content, told = RUN_FILES[case]
+    run = shutil.copytree(begun, tmp_path / "run")
+    path = run / "run.json"
+    if isinstance(content, dict):
+        known = json.loads(path.read_text())
+        for key, value in content.items():
+            if key == "settings" and isinstance(value, dict):
+                value = known["settings"] | value
+            known[key] = value
+        content = json.dumps({k: v for k, v in known.items() if v is not ...}).encode()
+    elif callable(content):
+        content = content(path.read_bytes())
+    path.unlink()
+    if content is None:
+        path.mkdir()
+    elif content == "FIFO":
+        os.mkfifo(path)
+    else:
+        path.write_bytes(content)
+    with pytest.raises(InputError, match=told) as caught:
+        opening.open_run(run, zoo.find)
+    assert str(run) in str(caught.value)
+    if case not in ("a model elsewhere", "odd columns"):
+        with pytest.raises(InputError):
+            small(run)
+    assert steps(run) == [8]
+
+
+# Machines as they are
+
+
+def test_a_machine_without_git(monkeypatch, tmp_path):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert folders.origin()["revision"] is None
+
+
+def machines(role="worker", index=0, **cluster):
+    task = {"type": role} | ({} if index is None else {"index": index})
+    return json.dumps({"cluster": cluster, "task": task})
+
+
+ONE, TWO = ["a:1"], ["a:1", "b:1"]
+
+
+@pytest.mark.parametrize(
+    ("text", "workers", "is_chief"),
+    [
+        ("", 1, True),
+        (" ", 1, True),
+        ("{}", 1, True),
+        (machines(worker=ONE), 1, True),
+        (machines("chief", chief=ONE), 1, True),
+        (machines(index=None, worker=ONE), 1, True),
+        (machines(worker=TWO), 2, True),
+        (machines(index=1, worker=TWO), 2, False),
+        (machines("chief", chief=ONE, worker=TWO), 3, True),
+        (machines(index=0, chief=ONE, worker=TWO), 3, False),
+        (machines(index="1", worker=TWO), 2, False),
+    ],
+)
+def test_clusters(monkeypatch, text, workers, is_chief):
+    monkeypatch.setenv("TF_CONFIG", text)
+    assert devices.cluster() == (workers, is_chief)
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("nonsense", "TF_CONFIG is 'nonsense': expected"),
+        ("[]", "expected"),
+        ("7", "expected"),
+        ('{"cluster": 5}', "expected"),
+        ('{"cluster": {"worker": 5}}', "expected"),
+        (machines(index=None, worker=TWO), "task has no 'index'"),
+        (machines(index="x", worker=TWO), "expected"),
+        (machines(index=2, worker=TWO), "has no worker 2"),
+        (machines(index=-1, worker=TWO), "has no worker -1"),
+        (machines("chief", worker=TWO), "has no chief 0"),
+        (machines(worker=TWO, ps=ONE), "ps: only a chief and workers"),
+    ],
+)
+def test_clusters_that_cannot_be(monkeypatch, tmp_path, text, told):
+    monkeypatch.setenv("TF_CONFIG", text)
+    with pytest.raises(InputError, match=told):
+        small(tmp_path / "run")
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_cluster_of_one_machine_trains_as_without(tmp_path, monkeypatch):
+    small(tmp_path / "whole", steps=20)
+    monkeypatch.setenv("TF_CONFIG", machines(worker=ONE))
+    small(tmp_path / "run", steps=20)
+    assert_same(tmp_path / "whole", tmp_path / "run")
+
+
+@pytest.mark.parametrize("seed", [-(2**31), -1, 2**31 - 1])
+def test_every_seed_of_32_bits_trains(tmp_path, seed):
+    small(tmp_path / "run", setup=Setup(seed=seed), steps=2)
+    model, _ = opening.open_run(tmp_path / "run", zoo.find)
+    assert len(opening.samples(model, 2)[0]) == 2
+
+
+def test_a_training_tells_what_it_does(tmp_path):
+    said = []
+
+    def say(text, passing=False):
+        said.append((text, passing))
+
+    small(tmp_path / "run", say=say, every=0.0)
+    first, *between, last = said
+    model, data = opening.open_run(tmp_path / "run", zoo.find)
+    count = sum(network.count_params() for network in (model.encoder, model.decoder))
+    assert first == (
+        f"{count:,} parameters (encoder {model.encoder.count_params():,}, decoder "
+        f"{model.decoder.count_params():,}); digits: 1,618 rows, 16 steps an epoch; step 0 of 48",
+        False,
+    )
+    assert all(passing for _, passing in between)
+    pattern = r"epoch 2 of 3, step 24 of 48, \d+ s left: elbo/kl [\d.]+, elbo/reconstruction [\d.]+"
+    assert any(re.fullmatch(pattern, text) for text, _ in between), between
+    assert re.fullmatch(r"48 steps in \d+ s", last[0])
+    said.clear()
+    small(tmp_path / "run", say=say)
+    assert [text for text, _ in said] == [
+        f"{tmp_path / 'run'} has all its steps already: more epochs or steps would go on with it"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"), [(3.4, "3 s"), (99, "99 s"), (125, "2:05 min"), (7260, "2:01 h")]
+)
+def test_durations(seconds, words):
+    assert callbacks.duration(seconds) == words
+
+
+def test_what_takes_long_gives_signs_of_life():
+    said = []
+    with quiet.waiting(lambda text, passing: said.append(text), "it is", 0.05, 0.02):
+        time.sleep(0.3)
+    count = len(said)
+    assert count >= 3 and all(text == "it is: 0 s so far" for text in said)
+    time.sleep(0.1)
+    assert len(said) == count
 
 
 def test_other_settings_are_refused_with_the_difference(tmp_path):

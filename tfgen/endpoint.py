@@ -89,6 +89,25 @@ class Element(NamedTuple):
 SEEDS = Element("seeds", (), "int32", -(2**31), 2**31 - 1)
 
 
+def as_seeds(numbers):
+    """Whole numbers as seeds, an int32 array of their shape.
+
+    Raises:
+        InputError: one has more than 32 bits; a model would take it for another seed.
+    """
+    numbers = np.asarray(numbers)
+    for number in (numbers.min(), numbers.max()) if numbers.size else ():
+        if not SEEDS.low <= number <= SEEDS.high:
+            raise InputError(f"seed {number}: seeds are whole numbers from -2^31 to 2^31 - 1")
+    return numbers.astype("int32")
+
+
+def seeds_from(first, count):
+    """The seeds first, first + 1, …: int32 `[count]`; raises as `as_seeds`."""
+    as_seeds([first, first + count - 1])
+    return np.arange(first, first + count, dtype="int32")
+
+
 def labels(classes):
     """The `Element` of labels 0 .. classes - 1."""
     return Element("labels", (), "int32", 0, classes - 1)

@@ -36,7 +36,7 @@ def draw(element, rows, reals=None, classes=0, words=()):
         reals: of points, real ones that are drawn behind; of trajectories, what was observed before
             each, `[N, S, D]`; not used for others.
         classes: where not 0, the rows are of the classes 0, 1, 2, … in turn, and each class gets a
-            row of the grid; or a column, if some class has one image less than others.
+            row of the grid, with white at the end where some class has one image less.
         words: what each token is called; "" for one that is not written, such as padding.
 
     Returns:
@@ -78,12 +78,12 @@ def cells(element, rows):
 
 
 def _by_class(images, classes):
+    """A grid with a row a class, of images of the classes in turn."""
     if not classes or len(images) < classes:
         return grid(images)
-    if len(images) % classes:
-        return grid(images, columns=classes)
-    ordered = images.reshape(-1, classes, *images.shape[1:]).swapaxes(0, 1)
-    return grid(ordered.reshape(images.shape), columns=len(images) // classes)
+    white = np.ones([-len(images) % classes, *images.shape[1:]], images.dtype)
+    images = np.concatenate([images, white]).reshape(-1, classes, *images.shape[1:])
+    return table(images.swapaxes(0, 1))  # [classes, each, H, W, C]
 
 
 def grid(images, columns=None, scale=None):

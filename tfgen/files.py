@@ -11,6 +11,7 @@ import shutil
 import sys
 import tempfile
 import time
+import zipfile
 
 from tfgen.errors import InputError
 
@@ -86,6 +87,24 @@ def new_folder(path):
         raise InputError(f"{path} exists already: remove it, or give another place")
     with making(path) as temporary:
         yield temporary
+
+
+def shapes(path):
+    """What a NumPy archive claims to hold, by its headers: `{name: (shape, dtype)}`.
+
+    Raises:
+        Exception: of many kinds, where it is damaged.
+    """
+    from numpy.lib import format as npy
+
+    headers = {1: npy.read_array_header_1_0, 2: npy.read_array_header_2_0}
+    found = {}
+    with zipfile.ZipFile(path) as archive:
+        for name in archive.namelist():
+            with archive.open(name) as file:
+                shape, _, dtype = headers[npy.read_magic(file)[0]](file)
+            found[name.removesuffix(".npy")] = shape, dtype
+    return found
 
 
 def write_json(path, content):

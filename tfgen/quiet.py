@@ -1,10 +1,13 @@
-"""The streams of a process: silence for C++ code, and text for every terminal."""
+"""What a process says: nothing of C++ code, a sign of life, and text for every terminal."""
 
 import codecs
 import contextlib
+import importlib
 import io
 import os
 import sys
+import threading
+import time
 import unicodedata
 
 PLAIN = {"…": "...", "×": "x", "±": "+-", "–": "-"}
@@ -27,6 +30,40 @@ def quiet():
         sys.stderr.flush()
         os.dup2(terminal, 2)
         os.close(terminal)
+
+
+@contextlib.contextmanager
+def waiting(say, what, first=5.0, seconds=10.0):
+    """Says again and again that something still goes on, and for how long it has.
+
+    Args:
+        say: takes a line, and `passing=True` as the next one may replace it.
+        what: the words before the time.
+        first: seconds until the first line.
+        seconds: between two lines.
+    """
+    begin, done = time.monotonic(), threading.Event()
+
+    def tell():
+        pause = first
+        while not done.wait(pause):
+            say(f"{what}: {time.monotonic() - begin:.0f} s so far", passing=True)
+            pause = seconds
+
+    thread = threading.Thread(target=tell, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        done.set()
+        thread.join()
+
+
+def begin(module, name, *arguments):
+    """Calls a function of a module that is imported in silence: what a process may begin with."""
+    with quiet():
+        function = getattr(importlib.import_module(module), name)
+    function(*arguments)
 
 
 def open_streams():

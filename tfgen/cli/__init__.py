@@ -2,24 +2,36 @@
 
 import os
 import sys
+from typing import Annotated
 
 import typer
 
+from tfgen import __version__
 from tfgen.cli import datasets, delivering, measuring, models, sharing, training, using
-from tfgen.cli.shared import fail, notes, stopped_by_signals, told
-from tfgen.errors import InputError
+from tfgen.cli.shared import fail, notes, say, stopped_by_signals, told
 
 app = typer.Typer(
     no_args_is_help=True,
+    invoke_without_command=True,
     pretty_exceptions_enable=False,
-    add_completion=False,
-    help="Generative models for TensorFlow and Keras 3: train, look, deliver.",
 )
 for group in (models, training, using, measuring, delivering, sharing):
     app.add_typer(group.app)
 app.add_typer(
     datasets.app, name="data", no_args_is_help=True, help="The data sets: list them, look at them."
 )
+
+
+@app.callback()
+def options(
+    version: Annotated[
+        bool, typer.Option("--version", help="Print the version.", is_eager=True)
+    ] = False,
+):
+    """Generative models for TensorFlow and Keras 3: train, look, deliver."""
+    if version:
+        say(f"tfgen {__version__}")
+        raise typer.Exit
 
 
 def main():
@@ -36,5 +48,8 @@ def main():
                 app()
             finally:
                 sys.stdout.flush()
-        except (InputError, OSError, MemoryError) as error:
-            fail(told(error), 2)
+        except Exception as error:
+            sentence = told(error)
+            if sentence is None:
+                raise
+            fail(sentence, 2)

@@ -9,7 +9,8 @@ from rich.table import Table
 from tfgen.cli.shared import (
     ROWS,
     Overwrite,
-    Picture,
+    Rows,
+    busy,
     check_out,
     console,
     say,
@@ -34,19 +35,25 @@ def list_data():
 @app.command("show")
 def show_data(
     name: Annotated[str, typer.Argument(help="A name from tfgen data list, or folder:PATH.")],
-    out: Picture = pathlib.Path("data.png"),
+    out: Rows = pathlib.Path("data.png"),
     count: Annotated[int, typer.Option(help="How many.", min=1)] = 64,
     image_size: Annotated[int | None, typer.Option(help="Pixels.")] = None,
     overwrite: Overwrite = False,
 ):
     """Draws rows of a data set, evenly spread over it."""
     check_out(out, overwrite, ROWS, count)
+    from tfgen.data import names
+
+    names.check(name)
     start_tensorflow()
     from tfgen.data import load
     from tfgen.runs import opening
 
-    data = load(name, image_size)
+    with busy(f"{name} is being read"):
+        data = load(name, image_size)
     rows = data.rows("train", count)
     write(data.element, rows, out, opening.background(data))
     shape, classes = data.element.shape, len(data.classes)
     say(f"{name}: {data.size} rows of {shape}, {classes} classes: {out}")
+    if any(class_name != str(i) for i, class_name in enumerate(data.classes)):
+        say(f"classes: {', '.join(f'{i} {name}' for i, name in enumerate(data.classes))}")

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 import zoo
-from tfgen.cli.shared import Run, deliver, fail, positive, say, start_tensorflow
+from tfgen.cli.shared import Run, check_rows, deliver, fail, open_model, positive, say
 from tfgen.errors import InputError
 
 app = typer.Typer()
@@ -32,11 +32,16 @@ def export(
     folder = zoo.folder_of(run)
     if out is None and folder != run:
         raise InputError(f"--out: say where {run} is to be delivered")
-    start_tensorflow()
-    model, data = zoo.open_model(folder)
+    out = out or run / "export"
+    if out.exists():
+        raise InputError(f"{out} exists already: remove it, or deliver into another folder")
+    model, data = open_model(run)
+    for endpoint in model.endpoints.values() if rows else ():
+        for element in (*endpoint.inputs, *endpoint.outputs):
+            check_rows(rows, element)
     chosen = endpoints.split(",") if endpoints else None
     options = {"quantize": quantize, "endpoints": chosen, "batch": rows, "compare": True}
-    deliver(model, data, to, out or run / "export", folder.resolve().name, **options)
+    deliver(model, data, to, out, folder.resolve().name, **options)
 
 
 @app.command()

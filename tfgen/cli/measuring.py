@@ -11,6 +11,8 @@ from tfgen.cli.progress import Progress
 from tfgen.cli.shared import (
     Overwrite,
     Run,
+    Seed,
+    above_zero,
     check_out,
     console,
     errors,
@@ -52,7 +54,7 @@ def evaluate(
     metrics: Metrics = "default",
     features: Features = None,
     count: Count = None,
-    seed: Annotated[int, typer.Option(help="Of the first sample; then the next ones.")] = 0,
+    seed: Seed = 0,
     out: Annotated[pathlib.Path | None, typer.Option("--json", help="A file for it.")] = None,
     overwrite: Overwrite = False,
 ):
@@ -135,7 +137,9 @@ def study(
         list[str] | None, typer.Argument(help="key=value, for all recipes, such as width=16.")
     ] = None,
     data: Annotated[str, typer.Option(help="A name from tfgen data list.")] = "mnist",
-    budget: Annotated[float, typer.Option(help="Minutes of training, about.")] = 60.0,
+    budget: Annotated[
+        float, typer.Option(help="Minutes of training, about.", callback=above_zero)
+    ] = 60.0,
     steps: Annotated[
         int | None, typer.Option(help="Of each training, instead of a budget.", min=1)
     ] = None,
@@ -145,7 +149,7 @@ def study(
     trials: Annotated[int, typer.Option(help="Of each model's search.", min=1)] = 4,
     seeds: Annotated[int, typer.Option(help="From which the best is trained.", min=1)] = 3,
     count: Count = 10_000,
-    seed: Annotated[int, typer.Option(help="Of the search.")] = 0,
+    seed: Seed = 0,
     workers: Annotated[int, typer.Option(help="Trainings at a time.", min=1)] = 1,
     out: Annotated[pathlib.Path | None, typer.Option(help="Folder; runs/NAME-DATA.")] = None,
 ):

@@ -2,6 +2,8 @@
 
 import contextlib
 import errno
+import math
+import os
 import pathlib
 import signal
 import sys
@@ -10,9 +12,12 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
+from rich.text import Text
 
+import zoo
 from tfgen import quiet
 from tfgen.errors import InputError, Note
+from tfgen.runs import run_file
 
 quiet.open_streams()  # before they are asked for their width
 # A pipe or a file has no width: rich would cut the tables there at 80 columns.
@@ -25,6 +30,16 @@ Run = Annotated[
 PICTURES = (".png", ".jpg", ".jpeg", ".webp")
 ROWS = (*PICTURES, ".gif", ".npy")  # what rows are written as; a .gif is of videos
 Picture = Annotated[pathlib.Path, typer.Option(help="A picture: .png, .jpg or .webp.")]
+Rows = Annotated[
+    pathlib.Path,
+    typer.Option(help="A picture (.png, .jpg, .webp), a .npy, or a folder for a picture each."),
+]
+Seed = Annotated[
+    int, typer.Option(help="Of the first; the others count on.", min=-(2**31), max=2**31 - 1)
+]
+Label = Annotated[
+    str | None, typer.Option(help="A class by name or number, for models that are told one.")
+]
 Overwrite = Annotated[
     bool, typer.Option("--overwrite", help="Replace what is there; else it is an error.")
 ]
@@ -82,7 +97,15 @@ def stopped_by_signals():
 
 
 def told(error):
-    """An exception as a sentence."""
+    """An exception as a sentence; None for one that no user can mend."""
+    if type(error).__module__.startswith("tensorflow.") and hasattr(error, "message"):
+        path, _, reason = error.message.splitlines()[0].rpartition("; ")
+        if reason in map(os.strerror, errno.errorcode):  # of a file, as C++ tells it
+            return f"{path}: {reason}"
+        short = type(error).__name__ == "ResourceExhaustedError"
+        return "there is not enough memory: take smaller settings" if short else None
+    if not isinstance(error, InputError | OSError | MemoryError):
+        return None
     if isinstance(error, MemoryError):
         return f"there is not enough memory: {str(error) or 'take fewer rows, or smaller ones'}"
     if isinstance(error, OSError) and error.filename is not None:
@@ -94,15 +117,98 @@ def told(error):
     return str(error)
 
 
+@contextlib.contextmanager
+def progress():
+    """Gives what takes lines of progress, `tell(text, passing=False)`, and how often it wants them.
+
+    A passing line is replaced by the next one on a terminal, and elsewhere stays.
+    """
+    if not console.is_terminal:
+        yield (lambda text, passing=False: say(text)), 10.0
+        return
+    with console.status("") as status:
+
+        def tell(text, passing=False):
+            if passing:
+                status.update(Text(text, no_wrap=True, overflow="ellipsis"))
+            else:
+                say(text)
+
+        yield tell, 0.5
+
+
 def start_tensorflow():
     """Imports TensorFlow, without what it says of devices that are not there."""
-    with quiet.quiet():
+    with (
+        progress() as (tell, _),
+        quiet.waiting(tell, "TensorFlow is being loaded"),
+        quiet.quiet(),
+    ):
         import tensorflow as tf
         from absl import logging
 
         tf.config.list_physical_devices()
     for logger in (tf.get_logger(), logging.get_absl_logger()):
         logger.setLevel("ERROR")
+
+
+@contextlib.contextmanager
+def busy(what):
+    """Says now and then that something takes long, and for how long it has."""
+    with progress() as (tell, _), quiet.waiting(tell, what):
+        yield
+
+
+def open_model(run):
+    """The model and the data of a run or packed model; what is none is told without TensorFlow."""
+    if str(run).startswith("hf:"):
+        start_tensorflow()
+    folder = zoo.folder_of(run)
+    if not folder.is_dir() or (folder / run_file.NAME).exists():
+        run_file.found(folder)
+    start_tensorflow()
+    with busy(f"{run} is being opened"):
+        return zoo.open_model(folder)
+
+
+def class_number(option, text, data):
+    """A class by its name, or by its number: an int, or None for None.
+
+    Raises:
+        InputError: it is no number, and no class of the data has this name.
+    """
+    names = list(data.classes)
+    if text is None or text in names:
+        return None if text is None else names.index(text)
+    if text.removeprefix("-").isdecimal():
+        return int(text)  # whether there is such a class, the model knows
+    known = ", ".join(f"{i} ({name})" for i, name in enumerate(names[:12]))
+    more = ", …" if len(names) > 12 else ""
+    told = f"its classes are {known}{more}" if names else "there are no classes in its data"
+    raise InputError(f"--{option} {text}: {told}")
+
+
+def class_words(number, data):
+    """A class for users, with its name where this is not its number."""
+    name = data.classes[number] if number < len(data.classes) else str(number)
+    return f"class {number}" if name == str(number) else f"class {number} ({name})"
+
+
+def check_rows(count, element):
+    """Checks, before any is drawn, that so many rows fit into memory.
+
+    Raises:
+        InputError: they would need more than half of it.
+    """
+    from tfgen.data.image_files import memory
+
+    size = math.prod(length or 1 for length in element.shape)  # a free one is not known yet
+    needed, limit = 2 * 4 * count * size, memory() // 2
+    if needed > limit:
+        raise InputError(
+            f"{count:,} rows of {list(element.shape)} need {needed / 2**30:,.1f} GiB, and half of "
+            f"the memory here is {limit / 2**30:.1f} GiB: take fewer"
+        )
 
 
 def check_out(out, overwrite, kinds=None, count=0):
@@ -177,7 +283,8 @@ def deliver(model, data, to, out, name, **options):
 
     options |= {"classes": data.classes, "console": console}
     try:
-        export.deliver(model, data, out, tuple(to.split(",")), name, **options)
+        with busy("delivering"):
+            export.deliver(model, data, out, tuple(to.split(",")), name, **options)
     except export.DeliveryError as error:
         fail(f"nothing was delivered: {error}", 1)
     say(f"verified and delivered: {out}")
@@ -191,10 +298,18 @@ def pair(setting):
 
 
 def seeds(name, text):
-    seeds = text.split(",")
-    if not all(seed.strip().isdecimal() for seed in seeds):
-        raise InputError(f"--{name} {text}: expected seeds with commas between them, like 0,1,2")
-    return [int(seed) for seed in seeds]
+    try:
+        return [int(seed) for seed in text.split(",")]
+    except ValueError:
+        told = f"--{name} {text}: expected seeds with commas between them, like 0,1,2"
+        raise InputError(told) from None
+
+
+def above_zero(value: float):
+    """A number of minutes, as a callback of typer."""
+    if not 0 < value < math.inf:
+        raise typer.BadParameter(f"{value:g} is no time: give a number above 0.")
+    return value
 
 
 def positive(name, text, word):

@@ -7,14 +7,31 @@ from typing import Annotated
 import typer
 
 import zoo
-from tfgen.cli.shared import deliver, fail, pair, positive, say, start_tensorflow, write
+from tfgen.cli.settings import models, read_settings
+from tfgen.cli.shared import (
+    Seed,
+    above_zero,
+    deliver,
+    fail,
+    positive,
+    progress,
+    say,
+    start_tensorflow,
+    write,
+)
+from tfgen.data import names
 
 app = typer.Typer()
 
 
 @app.command()
 def train(
-    model: Annotated[str, typer.Argument(help="A name from tfgen list.")],
+    model: Annotated[
+        str,
+        typer.Argument(
+            help="A name from tfgen list; tfgen show tells its settings.", autocompletion=models
+        ),
+    ],
     settings: Annotated[
         list[str] | None, typer.Argument(help="key=value, for the model's recipe.")
     ] = None,
@@ -26,7 +43,7 @@ def train(
     epochs: Annotated[int | None, typer.Option(help="How often all data are seen.")] = None,
     steps: Annotated[int | None, typer.Option(help="Stop after so many steps.", min=1)] = None,
     batch_size: Annotated[int | None, typer.Option(help="Rows of one update.")] = None,
-    seed: Annotated[int, typer.Option(help="Of weights, order and noise.")] = 0,
+    seed: Seed = 0,
     replicas: Annotated[str, typer.Option(help="auto, or a number of devices.")] = "auto",
     precision: Annotated[
         str, typer.Option(help="float32, mixed_bfloat16 or mixed_float16.")
@@ -34,7 +51,9 @@ def train(
     mirror: Annotated[
         bool, typer.Option("--mirror", help="Mirror half of the training images at random.")
     ] = False,
-    minutes: Annotated[float, typer.Option(help="Between two checkpoints, at most.")] = 10.0,
+    minutes: Annotated[
+        float, typer.Option(help="Between two checkpoints, at most.", callback=above_zero)
+    ] = 10.0,
     keep: Annotated[int, typer.Option(help="Checkpoints that stay.", min=1)] = 3,
     diagnose: Annotated[
         bool,
@@ -42,36 +61,29 @@ def train(
     ] = False,
 ):
     """Trains a model into a run folder; the same command again goes on with the run."""
-    given = dict(pair(setting) for setting in settings or [])
-    for key, value in (("epochs", epochs), ("batch_size", batch_size)):
-        if value is not None:
-            given[key] = value
-    zoo.locate(model)  # an unknown name is told before TensorFlow is imported
+    given = read_settings(model, settings or [], {"epochs": epochs, "batch_size": batch_size})
+    names.check(data)
+    if replicas != "auto":
+        replicas = positive("replicas", replicas, "auto")
+    run = run or pathlib.Path("runs") / f"{model}-{data.replace(':', '-').replace('/', '-')}"
     start_tensorflow()
     from tfgen.runs import recipes, training
     from tfgen.runs.checkpoints import Diverged
 
-    if replicas != "auto":
-        replicas = positive("replicas", replicas, "auto")
-    run = run or pathlib.Path("runs") / f"{model}-{data.replace(':', '-').replace('/', '-')}"
     setup = recipes.Setup(data, image_size, seed, replicas, precision, mirror)
+    options = {"steps": steps, "minutes": minutes, "keep": keep, "diagnose": diagnose}
     try:
-        training.train(
-            zoo.find(model),
-            run,
-            given,
-            setup,
-            steps=steps,
-            minutes=minutes,
-            keep=keep,
-            diagnose=diagnose,
-        )
+        with progress() as (tell, every):
+            training.train(zoo.find(model), run, given, setup, **options, say=tell, every=every)
     except Diverged as error:
         fail(f"training diverged: {error}", 1)
     except KeyboardInterrupt:
-        say(f"\nstopped and saved in {run}: the same command goes on from here")
+        kept = any((run / "checkpoints").glob("*.npz"))
+        words = f"stopped and saved in {run}: the same command goes on from here"
+        say(words if kept else "stopped before the first step: nothing was saved")
         sys.exit(130)
-    say(f"trained: {run} (samples/, losses.png, history.csv, events/, checkpoints/)")
+    left = ("samples/", "losses.png", "history.csv", "diagnostics.png", "events/", "checkpoints/")
+    say(f"trained: {run} ({', '.join(name for name in left if (run / name).exists())})")
 
 
 @app.command()
@@ -87,7 +99,8 @@ def quickstart(
     say("1. training a DCGAN on 1,797 real handwritten digits")
     recipe, setup = zoo.find("dcgan"), recipes.Setup("digits", image_size=16)
     given = {"width": 32, "epochs": 60, "batch_size": 64, "latent_dim": 32}
-    model = training.train(recipe, folder, given, setup)
+    with progress() as (tell, every):
+        model = training.train(recipe, folder, given, setup, say=tell, every=every)
     rows, element = opening.samples(model, 64, seed=0)
     write(element, rows, folder / "samples.png")
     say(f"2. what it makes of the seeds 0 to 63: {folder / 'samples.png'}")

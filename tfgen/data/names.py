@@ -1,8 +1,11 @@
 """What `load` knows by name. Imports neither TensorFlow nor scikit-learn, for quick answers."""
 
+import difflib
 import os
 from pathlib import Path
 from typing import NamedTuple
+
+from tfgen.errors import InputError
 
 POINTS = {
     "ring": "8 Gaussians on a circle of radius 2 in the plane (Metz et al. 2017)",
@@ -42,6 +45,7 @@ LICENCES = {
     "mnist": "CC BY-SA 3.0 (LeCun and Cortes)",
     "fashion_mnist": "MIT (Zalando SE)",
 }
+_SCHEMES = {scheme.partition(":")[0] for scheme in SCHEMES}
 
 
 class Known(NamedTuple):
@@ -50,6 +54,21 @@ class Known(NamedTuple):
     name: str
     about: str
     where: str
+
+
+def check(name):
+    """Checks, without reading anything, that `load` knows a name.
+
+    Raises:
+        InputError: it does not; names the nearest one.
+    """
+    scheme, colon, rest = name.partition(":")
+    if name in EMBEDDED or name in DOWNLOADED or (colon and rest and scheme in _SCHEMES):
+        return
+    known = [*EMBEDDED, *DOWNLOADED, *SCHEMES]
+    close = difflib.get_close_matches(name, known, n=1)
+    meant = f" Did you mean {close[0]!r}?" if close else ""
+    raise InputError(f"There is no data set {name!r}.{meant} There are: {', '.join(known)}.")
 
 
 def names():

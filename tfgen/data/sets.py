@@ -47,8 +47,7 @@ def load(name, image_size=None):
         return _unpaired(name, rest, image_size)
     if name in names.DOWNLOADED:
         return _tfds(name, name, image_size)
-    if name not in names.EMBEDDED:
-        raise InputError(_unknown(name))
+    names.check(name)
     if name in names.DIGIT_PAIRS:
         return renderings.digits(name, _digits().resized(image_size or 16))
     data = _digits() if name == "digits" else synthetic.load(name)
@@ -75,13 +74,6 @@ def load_again(description, name, image_size=None):
             if not changes(description, found):
                 return found
         raise
-
-
-def _unknown(name):
-    known = [*names.EMBEDDED, *names.DOWNLOADED, *names.SCHEMES]
-    close = difflib.get_close_matches(name, known, n=1)
-    meant = f" Did you mean {close[0]!r}?" if close else ""
-    return f"There is no data set {name!r}.{meant} There are: {', '.join(known)}."
 
 
 def _digits():

@@ -10,7 +10,7 @@ from PIL import Image
 
 from tfgen.data import image_files
 from tfgen.data.levels import from_levels
-from tfgen.endpoint import classes
+from tfgen.endpoint import as_seeds, classes
 from tfgen.errors import InputError
 
 ROWS = 250  # of a portion, as memory is not without end
@@ -31,15 +31,15 @@ def decoder(model):
 
 
 def latents(model, seeds):
-    """Draws of a model's prior: float32 `[*S, D]` from int32 seeds `[*S]`.
+    """Draws of a model's prior: float32 `[*S, D]` from seeds `[*S]`.
 
     Raises:
-        InputError: it has none, or nothing makes images of them.
+        InputError: it has none, nothing makes images of them, or there are no such seeds.
     """
     decoder(model)
     if "latents" not in model.endpoints:
         raise InputError(f"this model draws no latents: it offers {', '.join(model.endpoints)}")
-    seeds = np.asarray(seeds, "int32")
+    seeds = as_seeds(seeds)
     drawn = model.endpoints["latents"](seeds=tf.constant(seeds.ravel()))["latents"].numpy()
     return drawn.reshape(*seeds.shape, -1)
 

@@ -3,6 +3,7 @@
 import numpy as np
 import tensorflow as tf
 
+from tfgen.endpoint import seeds_from
 from tfgen.errors import InputError
 from tfgen.latents.decoding import PRIOR, class_count, decode, latents
 
@@ -67,10 +68,9 @@ def interpolations(model, first, last, rows=1, columns=10, path="spherical", lab
     Raises:
         InputError: as `latents` and `decode` do.
     """
-    turn = np.arange(rows)
-    ends = (latents(model, seed + turn) for seed in (first, last))
+    ends = (latents(model, seeds_from(seed, rows)) for seed in (first, last))
     known = class_count(model)
-    labels = turn % known if label is None and known else label or 0
+    labels = np.arange(rows) % known if label is None and known else label or 0
     return decode(model, PATHS[path](*ends, columns), np.broadcast_to(labels, [columns, rows]).T)
 
 

@@ -7,6 +7,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfgen import random
+from tfgen.endpoint import seeds_from
 from tfgen.errors import InputError
 from tfgen.latents.decoding import (
     PRIOR,
@@ -107,7 +108,7 @@ def invert(model, images, labels=None, restarts=8, steps=500, rate=0.05, seed=0)
     each = max(1, 2 * ROWS // restarts)  # images in one loop, with all their restarts
     for i in range(0, len(images), each):
         part = images[i : i + each]
-        seeds = np.arange(len(part) * restarts, dtype="int32") + (seed + i * restarts)
+        seeds = seeds_from(seed + i * restarts, len(part) * restarts)
         best, z = descend(
             tf.constant(latents(model, seeds)),
             tf.repeat(part, restarts, axis=0),

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import numpy as np
 
+from tfgen.errors import note
+
 
 def folder():
     """TFGEN_CACHE, or ~/.cache/tfgen/metrics. It may be deleted at any time."""
@@ -41,10 +43,22 @@ def array(name, make):
 
 @contextlib.contextmanager
 def writing(path):
-    """Gives a path of this process alone, and renames it to `path` when the block ends well."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    # Not `tfgen.files.replacing`, whose temporary name two processes would share.
-    with tempfile.TemporaryDirectory(dir=path.parent) as own:
+    """Gives a path of this process alone, and renames it to `path` when the block ends well.
+
+    Where the disk refuses that, a `Note` says so, and nothing is kept.
+    """
+    with contextlib.ExitStack() as stack:
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            # Not `tfgen.files.replacing`: what cannot be kept does no harm here.
+            own = stack.enter_context(tempfile.TemporaryDirectory(dir=path.parent))
+        except OSError as error:
+            note(f"nothing is kept in the cache {path.parent}: {error.strerror}")
+            own = stack.enter_context(tempfile.TemporaryDirectory())
         part = Path(own) / path.name
-        yield part
-        os.replace(part, path)
+        try:
+            yield part
+            if Path(own).parent == path.parent:
+                os.replace(part, path)
+        except OSError as error:
+            note(f"{path} is not kept in the cache: {error}")

@@ -19,7 +19,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from tfgen import figures, files
+from tfgen import figures, files, quiet
 from tfgen.data import Data, load
 from tfgen.errors import InputError
 from tfgen.metrics.evaluation import Measurement
@@ -257,7 +257,9 @@ def _pool(workers):
     places = context.Queue()
     for place in range(workers):
         places.put(place)
-    return concurrent.futures.ProcessPoolExecutor(workers, context, _begin, (places,))
+    # Through a module without TensorFlow, which would tell each process of devices and numbers.
+    first = quiet.begin, (__name__, "_begin", places)
+    return concurrent.futures.ProcessPoolExecutor(workers, context, *first)
 
 
 def _begin(places):

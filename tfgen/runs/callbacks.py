@@ -1,5 +1,6 @@
 """What a run does beside training: watch, write down, draw, save."""
 
+import contextlib
 import csv
 import math
 import signal
@@ -12,6 +13,7 @@ import tensorflow as tf
 
 from tfgen import figures, files
 from tfgen.endpoint import affordable, classes, draw
+from tfgen.quiet import waiting
 from tfgen.runs import checkpoints
 from tfgen.runs.checkpoints import Diverged
 
@@ -117,11 +119,81 @@ class PreviewGrid(SampleGrid):
         return figures.columns([column.numpy() for column in self.preview(self.batch)])
 
 
+class Begin(keras.callbacks.Callback):
+    """Calls `begin()` when the first step is done: before, nothing is there to be kept."""
+
+    def __init__(self, begin):
+        super().__init__()
+        self.begin = begin
+
+    def on_train_batch_end(self, batch, logs=None):
+        if self.begin:
+            self.begin()
+            self.begin = None
+
+
+class Progress(keras.callbacks.Callback):
+    """Tells every few seconds how far a training is, and how long it will go on.
+
+    Args:
+        say: takes a line, and `passing=True` where the next one may replace it.
+        total: the steps of the training.
+        per_epoch: the steps of an epoch.
+        seconds: between two lines.
+    """
+
+    def __init__(self, say, total, per_epoch, seconds=10.0):
+        super().__init__()
+        self.say, self.total, self.per_epoch, self.seconds = say, total, per_epoch, seconds
+        self.first = None  # when the first step was done, which was compiled, and its number
+        self.compiling = contextlib.ExitStack()
+
+    def on_train_begin(self, logs=None):
+        if self.first is None:
+            self.compiling.enter_context(waiting(self.say, "the first step is being compiled"))
+
+    def close(self):
+        """Ends what waits for the first step."""
+        self.compiling.close()
+
+    def on_train_batch_end(self, batch, logs=None):
+        now = time.monotonic()
+        if self.first is None:
+            self.close()
+            self.first, self.told = (now, int(self.model.step.numpy())), now
+        elif now - self.told >= self.seconds:
+            self.told = now
+            self._tell(now, logs)
+
+    def _tell(self, now, logs):
+        step = int(self.model.step.numpy())
+        began, start = self.first
+        left = (self.total - step) * (now - began) / max(1, step - start)
+        terms = ", ".join(f"{term} {float(np.squeeze(v)):.4g}" for term, v in sorted(logs.items()))
+        epochs = math.ceil(self.total / self.per_epoch)
+        self.say(
+            f"epoch {min(step // self.per_epoch + 1, epochs)} of {epochs}, step {step:,} of "
+            f"{self.total:,}, {duration(left)} left: {terms}",
+            passing=True,
+        )
+
+
+def duration(seconds):
+    """Seconds in words: 42 s, 3:05 min, 2:10 h."""
+    seconds = round(seconds)
+    if seconds < 100:
+        return f"{seconds} s"
+    minutes, seconds = divmod(seconds, 60)
+    if minutes < 100:
+        return f"{minutes}:{seconds:02d} min"
+    return f"{minutes // 60}:{minutes % 60:02d} h"
+
+
 class Saver(keras.callbacks.Callback):
     """Exact checkpoints: at the end of each epoch, every few minutes, and when asked to stop.
 
-    Ctrl-C (SIGINT) and SIGTERM let the step end, save, and raise `KeyboardInterrupt`; a second
-    Ctrl-C does not wait.
+    Ctrl-C (SIGINT), SIGTERM and SIGHUP let the step end, save, and are then raised again for whom
+    they belonged to: Ctrl-C gives `KeyboardInterrupt`. A second one does not wait.
 
     Args:
         folder: for the files.
@@ -138,14 +210,15 @@ class Saver(keras.callbacks.Callback):
         super().__init__()
         self.folder, self.stage, self.history = folder, stage, history
         self.set_means, self.minutes, self.keep = set_means, minutes, keep
-        self.writes, self.stopping, self.handlers = writes, False, {}
+        self.writes, self.stopping, self.handlers = writes, None, {}
         self.passed = list(passed)
 
     def on_train_begin(self, logs=None):
         self.saved = time.monotonic()
         if threading.current_thread() is threading.main_thread():
-            for number in (signal.SIGINT, signal.SIGTERM):
-                self.handlers[number] = signal.signal(number, self._stop)
+            for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+                if signal.getsignal(number) != signal.SIG_IGN:  # as nohup wants it
+                    self.handlers[number] = signal.signal(number, self._stop)
 
     def on_epoch_begin(self, epoch, logs=None):
         if self.set_means:
@@ -156,10 +229,12 @@ class Saver(keras.callbacks.Callback):
         if self.stopping or time.monotonic() - self.saved > 60 * self.minutes:
             self._save()
         if self.stopping:
-            raise KeyboardInterrupt
+            signal.raise_signal(self.stopping)
 
     def on_epoch_end(self, epoch, logs=None):
         self._save()
+        if self.stopping:
+            signal.raise_signal(self.stopping)
 
     def release(self):
         """Gives the signals back to whom they belonged."""
@@ -167,7 +242,7 @@ class Saver(keras.callbacks.Callback):
             signal.signal(number, handler)
 
     def _stop(self, number, frame):
-        self.stopping = True
+        self.stopping = number
         signal.signal(number, self.handlers[number])
 
     def _save(self):

@@ -7,19 +7,20 @@ epoch and the rows of `history.csv`. The position in the data is the model's `st
 """
 
 import json
-import os
-import warnings
-import zipfile
 
 import numpy as np
 import tensorflow as tf
 
 from tfgen import files
-from tfgen.errors import InputError
+from tfgen.errors import InputError, note
 
 
 class Diverged(RuntimeError):
     """A term or a variable is no longer a finite number."""
+
+
+class OtherModel(ValueError):
+    """A checkpoint is whole, and not of this model."""
 
 
 def save(path, model, rows):
@@ -39,8 +40,6 @@ def save(path, model, rows):
     arrays["rows"] = np.array(json.dumps(rows))
     with files.replacing(path) as temporary, open(temporary, "wb") as file:
         np.savez(file, **arrays)
-        file.flush()
-        os.fsync(file.fileno())
 
 
 def restore(path, model):
@@ -51,14 +50,22 @@ def restore(path, model):
         resets them when an epoch begins, so it is to be called right after.
 
     Raises:
-        ValueError: the file is of another model.
+        OtherModel: the file is of another model.
+        Exception: of many kinds, where it is damaged; then the model is as it was.
     """
+    if not path.is_file():
+        raise ValueError("it is no regular file")
+    variables = _variables(model)
+    claimed = files.shapes(path)  # before anything is read that may be large
+    for name, variable in variables.items():
+        if claimed.get(name) != (tuple(variable.shape), np.dtype(variable.dtype)):
+            raise OtherModel(f"{path} is not of this model: {name} is missing or of another shape")
     with np.load(path) as archive:
         arrays = {name: archive[name] for name in archive.files}
-    variables = _variables(model)
-    for name, variable in variables.items():
-        if name not in arrays or arrays[name].shape != tuple(variable.shape):
-            raise ValueError(f"{path} holds other variables than this model has: {name}")
+    for name in variables:
+        if arrays[name].dtype.kind == "f" and not np.isfinite(arrays[name]).all():
+            raise ValueError(f"{name} is not finite")
+    rows = json.loads(arrays["rows"].item())
     for name, variable in variables.items():
         variable.assign(arrays[name])
 
@@ -68,13 +75,13 @@ def restore(path, model):
                 term, i, replica = name.removeprefix("mean/").rsplit("/", 2)
                 _local(model.mean(term).variables[int(i)])[int(replica)].assign(array)
 
-    return json.loads(arrays["rows"].item()), set_means
+    return rows, set_means
 
 
 def newest(folder, model, stage=0, passed=None):
     """Restores the newest whole checkpoint of a stage.
 
-    A damaged one is told by a warning, and the one before it is used.
+    A damaged one is told by a `Note`, and the one before it is used.
 
     Args:
         folder: of the checkpoints.
@@ -87,18 +94,24 @@ def newest(folder, model, stage=0, passed=None):
         What `restore` gives, or None where there is no checkpoint yet.
 
     Raises:
-        InputError: there are checkpoints, and all are damaged.
+        InputError: there are checkpoints, and they are of another model or all are damaged.
     """
     found = paths(folder, stage, passed)
     for path in found:
         try:
             return restore(path, model)
-        except (zipfile.BadZipFile, OSError, ValueError, KeyError, EOFError) as error:
-            warnings.warn(f"checkpoint {path} is damaged and is passed over: {error}", stacklevel=2)
+        except OtherModel as error:
+            raise InputError(
+                f"{error}. The settings in run.json, the data or tfgen itself are not those that "
+                "it was trained with; the checkpoints are whole and stay as they are"
+            ) from None
+        except Exception as error:  # a file that is damaged may raise anything
+            damage = str(error) or type(error).__name__
+            note(f"checkpoint {path} is damaged and is passed over: {damage}")
     if found:
         raise InputError(
-            f"all {len(found)} checkpoints in {folder} are damaged: "
-            "delete the run's folder to train anew"
+            f"all {len(found)} checkpoints in {folder} are damaged; they stay as they are. Put "
+            "back a copy of one, or train anew in another folder"
         )
     return None
 

@@ -8,12 +8,15 @@ import numpy as np
 import tensorflow as tf
 
 from tfgen import figures, files, random
-from tfgen.endpoint import draw
+from tfgen.endpoint import affordable, draw
 from tfgen.model import without_missing
 from tfgen.objectives import losses
 
 PATIENCE = 5  # examinations in turn that must agree
 BEGINNING = 20  # examinations, until which a generator may not have found its way out of one point
+
+EARLY = 2000  # steps, before which samples may be alike because nothing was learnt yet
+FEW = 8  # test rows, below which training rows tell how far data are from each other
 
 SURE = 0.05  # D(x) is above 1 - SURE and D(G(z)) below SURE: hardly anything is left to learn
 ALIKE = {"diversity/pairs": 0.2, "diversity/neighbours": 0.03}  # of the data's
@@ -81,6 +84,19 @@ class Diagnostics(keras.callbacks.Callback):
     def on_train_end(self, logs=None):
         if self.folder:
             figures.save(picture(self.rows), self.folder / "diagnostics.png")
+
+    def conclude(self):
+        """Says at the end of a training what is wrong, or that it is too early to tell."""
+        step, needed = int(self.model.step.numpy()), BEGINNING * self.every
+        if self.findings:
+            told = f"at the end: {', '.join(sorted(self.findings))}"
+        elif len(self.rows) < BEGINNING:
+            told = (
+                f"{step:,} steps are too few to tell whether anything is wrong: it takes {needed:,}"
+            )
+        else:
+            told = "nothing wrong was found"
+        self.say(f"diagnostics, step {step}: {told}")
 
     def _prepare(self):
         strategy = self.model.distribute_strategy
@@ -234,9 +250,8 @@ def diagnoses(rows):
     fell = not all(alike) or len(rows) >= BEGINNING
     if all(alike[-PATIENCE:]) and fell:
         found["collapse"] = (
-            f"collapse: samples of different seeds are alike, {last['diversity/pairs']:.0%} as far "
-            f"from each other as data, {last['diversity/neighbours']:.0%} from their nearest. "
-            "Lower the learning rates, train the discriminator more, or begin anew"
+            f"collapse: {_alike(last)}. Lower the learning rates, train the discriminator more, or "
+            "begin anew"
         )
     if "latents/dead" in last and all(
         row["latents/dead"] >= row["latents/all"] / 2 for row in recent
@@ -247,6 +262,40 @@ def diagnoses(rows):
             "decoder, would wake them; or take fewer"
         )
     return found
+
+
+def _alike(row):
+    return (
+        f"samples of different seeds are alike, {row['diversity/pairs']:.0%} as far from each "
+        f"other as data, {row['diversity/neighbours']:.0%} from their nearest"
+    )
+
+
+def collapse(model, data):
+    """Says whether a trained model has collapsed, by samples beside test rows.
+
+    Args:
+        model: a `GenerativeModel`.
+        data: the `Data` of its stage.
+
+    Returns:
+        A sentence; None where samples differ as they should, or where there is no telling: no
+        endpoint `sample`, other rows than the data's, or hardly any data.
+    """
+    endpoint = model.endpoints.get("sample")
+    if not endpoint or endpoint.outputs[0].shape != data.element.shape:
+        return None
+    count = affordable(endpoint, Diagnostics.ROWS)
+    reals = data.rows("test", count)
+    if len(reals) < FEW:
+        reals = data.rows("train", count)
+    own, theirs = diversity(draw(endpoint, tf.range(len(reals)))), diversity(reals)
+    row = {name: own[name] / theirs[name] if theirs[name] else 1.0 for name in own}
+    if all(row[name] >= least for name, least in ALIKE.items()):
+        return None
+    step = int(model.step.numpy())
+    early = f", or {step:,} steps are too few" if step < EARLY else ""
+    return f"{_alike(row)}: the model has collapsed{early}"
 
 
 def picture(rows):

@@ -1,16 +1,14 @@
 """Runs opened for use: their models, and what these draw."""
 
-import json
 import pathlib
 
 import keras
-import numpy as np
 
 from tfgen.data.data import changes, described, matched
 from tfgen.data.sets import load_again
-from tfgen.endpoint import asked, in_portions
+from tfgen.endpoint import asked, in_portions, seeds_from
 from tfgen.errors import InputError, note
-from tfgen.runs import checkpoints, devices, packing
+from tfgen.runs import checkpoints, devices, packing, run_file
 
 
 def open_run(folder, find):
@@ -33,9 +31,7 @@ def open_run(folder, find):
     folder = pathlib.Path(folder)
     if packing.is_packed(folder):
         return open_packed(folder, find)
-    run = read_run(folder)
-    if run is None:
-        raise InputError(f"{folder} is no run: there is no run.json; make one with tfgen train")
+    run = run_file.found(folder)
     with devices.policy("float32"):
         number, stage = _last_stage(folder, run, find)
         if checkpoints.newest(folder / "checkpoints", stage.model, number) is None:
@@ -86,10 +82,14 @@ def _last_stage(folder, run, find):
             )
         return matched(run["described"], data).splits
 
-    data = described(run["described"], rows)
-    keras.utils.set_random_seed(run["seed"])
-    recipe = find(run["model"])
-    stages = recipe.function(data, **recipe.settings(run["settings"]))
+    try:
+        data = described(run["described"], rows)
+        recipe = find(run["model"])
+        settings = recipe.settings(run["settings"])
+    except (KeyError, TypeError, ValueError, AttributeError) as error:  # InputError is one of them
+        raise InputError(f"what {folder} says of its run cannot be used: {error}") from None
+    keras.utils.set_random_seed(run["seed"] % 2**32)
+    stages = recipe.function(data, **settings)
     *_, (number, stage) = enumerate(stages)
     stage = stage.built()
     stage.model.compile(stage.optimizer)
@@ -100,8 +100,7 @@ def read_run(folder):
     """What `run.json` says, or the configuration of a packed model: a dict; None for neither."""
     if packing.is_packed(folder):
         return packing.read_config(folder)
-    path = folder / "run.json"
-    return json.loads(path.read_text()) if path.exists() else None
+    return run_file.read(folder)
 
 
 def background(data):
@@ -125,13 +124,14 @@ def samples(model, count, seed=0, label=None, rows=250):
         `(float32 [count, ...], their Element)`.
 
     Raises:
-        InputError: the model has no `sample` endpoint, or not this label.
+        InputError: the model has no `sample` endpoint, or not this label; or there are no such
+            seeds.
     """
     if "sample" not in model.endpoints:
         raise InputError(f"this model samples nothing: it offers {', '.join(model.endpoints)}")
     endpoint = model.endpoints["sample"]
     element = endpoint.outputs[0]
-    seeds = np.arange(seed, seed + count, dtype=np.int32)
+    seeds = seeds_from(seed, count)
     labels = asked(endpoint, seeds, label)
     inputs = {"seeds": seeds} | ({} if labels is None else {"labels": labels})
     return in_portions(endpoint, inputs, rows)[element.name], element

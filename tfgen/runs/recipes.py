@@ -211,10 +211,10 @@ class Recipe(NamedTuple):
         """
         model = None
         if seed is not None:
-            keras.utils.set_random_seed(seed)
+            keras.utils.set_random_seed(seed % 2**32)
         for stage in self.function(data, **settings):
             if seed is not None and model:
-                keras.utils.set_random_seed(seed)
+                keras.utils.set_random_seed(seed % 2**32)
             stage = stage.built(model)
             model = stage.model
             yield stage
@@ -266,7 +266,8 @@ def _read(model, parameter, value):
         bounds = min((_bounds(first) for first in firsts), default=(-math.inf, math.inf))
     for number in numbers:
         numeric = isinstance(number, int | float) and not isinstance(number, bool)
-        if numeric and not (bounds[0] <= number <= bounds[1] and number < math.inf):
+        large = isinstance(number, int) and abs(number) >= 2**31
+        if numeric and (large or not (bounds[0] <= number <= bounds[1] and number < math.inf)):
             raise InputError(
                 f"{place}={written(value)} is out of range; the default is {written(default)}"
             )
