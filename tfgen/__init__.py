@@ -2,6 +2,8 @@
 
 __version__ = "0.2.0"
 
+import sys
+
 # Importing TensorFlow takes seconds: the names below come when they are first used, so that
 # `tfgen --help` answers at once.
 _HOMES = {
@@ -36,3 +38,7 @@ def __getattr__(name):
 
 def __dir__():
     return __all__
+
+
+if "keras" in sys.modules:  # `keras.models.load_model` then knows the name of our models
+    __getattr__("GenerativeModel")

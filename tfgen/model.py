@@ -1,13 +1,19 @@
 """The one train step: a model says what is minimized or updated, and this loop plays it."""
 
+import importlib
+import inspect
+import itertools
+import sys
 from collections.abc import Callable
 from typing import NamedTuple
 
 import keras
 import tensorflow as tf
 
-from tfgen import random
+from tfgen import files, random
+from tfgen.data.data import described
 from tfgen.endpoint import check_names, save
+from tfgen.errors import InputError
 from tfgen.objectives.joint_optimizer import JointOptimizer
 
 
@@ -80,18 +86,68 @@ def lazily(every, step, penalty):
     return tf.cond(tf.equal(step % every, 0), lambda: every * penalty(), lambda: 0.0)
 
 
+class Origin(NamedTuple):
+    """How a model was made: what a file says of it, so that it can be made again without the data.
+
+    Attributes:
+        recipe: the module whose function `recipe` made it, such as "zoo.variational.vae".
+        settings: the keywords of the recipe.
+        data: what `Data.describe` says of the data that it was given.
+        stage: the number of the stage.
+    """
+
+    recipe: str
+    settings: dict
+    data: dict
+    stage: int
+
+    def build(self):
+        """The model with first weights, not compiled.
+
+        Raises:
+            InputError: the recipe is not there, or takes other settings.
+        """
+        # A file must not choose what is imported: a recipe of the zoo, or what is there already.
+        if not (self.recipe.startswith("zoo.") or self.recipe in sys.modules):
+            raise InputError(f"the model was made by the recipe in {self.recipe}: import it first")
+        try:
+            recipe = importlib.import_module(self.recipe).recipe
+        except (ImportError, AttributeError):
+            raise InputError(
+                f"the model was made by the recipe in {self.recipe}, which is not here: "
+                "use the version of the zoo that made the file"
+            ) from None
+
+        def rows():
+            raise InputError(f"a file of a model has no rows of its data, {self.data['name']!r}")
+
+        # JSON has no tuples.
+        settings = {k: tuple(v) if isinstance(v, list) else v for k, v in self.settings.items()}
+        data = described(self.data, rows)
+        try:
+            inspect.signature(recipe).bind(data, **settings)
+        except TypeError as error:
+            raise InputError(f"the recipe in {self.recipe} takes other settings: {error}") from None
+        stage = next(itertools.islice(recipe(data, **settings), self.stage, None))
+        return stage.built(origin=self).model
+
+
+@keras.saving.register_keras_serializable("tfgen")
 class GenerativeModel(keras.Model):
     """A `keras.Model` whose `objectives` say which loss trains which networks, or what is updated.
 
     A child builds its networks from `keras.Input`, hands them to `__init__`, and defines
     `objectives`, `endpoints` and `call`, its natural forward pass. Everything of Keras then works:
-    `compile`, `fit`, `evaluate`, callbacks, strategies, precision policies.
+    `compile`, `fit`, `evaluate`, callbacks, strategies, precision policies. `save` and
+    `keras.models.load_model` go on exactly; so that Keras knows the models by name, `tfgen` or
+    `zoo` is to be imported after Keras.
 
     Attributes:
         step: int32 scalar variable, the train steps taken so far.
         optimizers: `{objective: optimizer}`, after `compile`.
         means: `{"objective/term": keras.metrics.Mean}` of the terms seen so far.
         if_diverged: what helps if a term is no longer finite, a clause; "" where nothing is known.
+        origin: the `Origin` of a model that a recipe made; else None.
     """
 
     if_diverged = ""
@@ -101,7 +157,8 @@ class GenerativeModel(keras.Model):
         self.step = keras.Variable(
             0, dtype="int32", trainable=False, name="step", aggregation="only_first_replica"
         )
-        self.optimizers, self.means, self._seed = {}, {}, 0
+        self.optimizers, self.means, self._seed, self._options = {}, {}, 0, {}
+        self.origin = None
         self._evaluated = keras.metrics.Sum("evaluated")  # batches, for noise that is fresh
         self._player = _Player(name="player", dtype="float32", autocast=False)
         # Its networks are, from their `keras.Input`; else Keras would call it with a batch of data.
@@ -156,16 +213,108 @@ class GenerativeModel(keras.Model):
                 f"optimizers are given for {sorted(optimizer)}, "
                 f"but the objectives are {sorted(objectives)}: give one to each"
             )
-        self._seed, self.optimizers = seed, {}
+        self._seed, self._options, self.optimizers = seed, kwargs, {}
+        scaled = keras.optimizers.LossScaleOptimizer
         for name, objective in objectives.items():
             own = keras.optimizers.get(optimizer[name])
-            if keras.config.dtype_policy().compute_dtype == "float16":
-                own = keras.optimizers.LossScaleOptimizer(own)
+            if self.compute_dtype == "float16" and not isinstance(own, scaled):
+                own = scaled(own)
             own.build(objective.variables)
             self.optimizers[name] = own
         variables = {name: objective.variables for name, objective in objectives.items()}
         joint = JointOptimizer(self.optimizers, variables)
         super().compile(optimizer=joint, auto_scale_loss=False, **kwargs)
+
+    def fit(
+        self,
+        x=None,
+        y=None,
+        batch_size=None,
+        epochs=1,
+        verbose="auto",
+        callbacks=None,
+        *args,
+        **kwargs,
+    ):
+        """As in Keras; what a callback will not be able to save is told before the first step.
+
+        Raises:
+            InputError: see `save`.
+        """
+        for callback in tf.nest.flatten(getattr(callbacks, "callbacks", callbacks)):
+            saves = isinstance(callback, keras.callbacks.ModelCheckpoint)
+            if saves and not callback.save_weights_only:
+                self._check_savable(callback.filepath)
+        return super().fit(x, y, batch_size, epochs, verbose, callbacks, *args, **kwargs)
+
+    def save(self, filepath, overwrite=True, zipped=None, **kwargs):
+        """Writes a `.keras` file, which is whole or absent; arguments as in Keras.
+
+        It holds how the model was made, its weights, optimizers, step and seed: what
+        `keras.models.load_model` gives goes on as if nothing had been.
+
+        Raises:
+            InputError: the model was made by hand and its class has no `get_config`, or the name
+                does not end in ".keras".
+        """
+        self._check_savable(filepath, zipped)
+        if zipped is False or not overwrite or "://" in str(filepath):
+            return super().save(filepath, overwrite, zipped, **kwargs)
+        with files.replacing(filepath) as temporary:
+            return super().save(temporary, **kwargs)
+
+    def _check_savable(self, filepath, zipped=None):
+        if zipped is not False and not str(filepath).endswith(".keras"):
+            raise InputError(f"a model cannot be saved as {filepath}: let the name end in .keras")
+        self.get_config()
+
+    def set_origin(self, origin):
+        """Tells the model how it was made: an `Origin`, or None."""
+        self.origin = origin
+        if origin and keras.saving.get_registered_name(type(self)) == type(self).__name__:
+            # All models have one name in files: so their own module need not be imported to load.
+            for known in (type(self), GenerativeModel):
+                keras.saving.register_keras_serializable("tfgen", "GenerativeModel")(known)
+
+    def get_config(self):
+        if self.origin:
+            made = self.origin._asdict() | {"data": dict(self.origin.data)}
+            return {"origin": made, "dtype": self.dtype_policy.name}
+        # What Keras would say of a child of `keras.Model` has the defaults of its arguments.
+        if type(self).get_config is GenerativeModel.get_config:
+            raise InputError(
+                f"this {type(self).__name__} was not made by a recipe, as zoo.vae(data) is, so "
+                "that a file cannot say how to make it again: save its weights, "
+                'model.save_weights("m.weights.h5"), or give its class a get_config'
+            )
+        return super().get_config()
+
+    @classmethod
+    def from_config(cls, config, custom_objects=None):
+        if "origin" not in config:
+            return super().from_config(config, custom_objects)
+        before = keras.config.dtype_policy()
+        keras.config.set_dtype_policy(config["dtype"])
+        try:
+            return Origin(**config["origin"]).build()
+        finally:
+            keras.config.set_dtype_policy(before)
+
+    def get_compile_config(self):
+        if not self.compiled:
+            return None
+        return {
+            "optimizer": {n: keras.optimizers.serialize(o) for n, o in self.optimizers.items()},
+            "ratios": dict(self.optimizer.ratios),
+            "seed": self._seed,
+            "options": dict(self._options) | {"steps_per_execution": self.steps_per_execution},
+        }
+
+    def compile_from_config(self, config):
+        optimizers = {n: keras.optimizers.deserialize(o) for n, o in config["optimizer"].items()}
+        options = keras.saving.deserialize_keras_object(config["options"])
+        self.compile(optimizers, config["seed"], **options)
+        self.optimizer.ratios = config["ratios"]
 
     def export(self, filepath, format="tf_saved_model", verbose=None, **kwargs):
         """Writes a SavedModel whose signatures are the endpoints, of any number of rows.

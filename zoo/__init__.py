@@ -1,6 +1,7 @@
 """The models: one paper a file, found by the file's name.
 
-`find("dcgan")` imports `zoo/adversarial/dcgan.py`; nothing is registered anywhere.
+`find("dcgan")` imports `zoo/adversarial/dcgan.py`; nothing is registered anywhere. `zoo.dcgan` is
+the same recipe, and `zoo.dcgan(data, width=64)` a compiled model, ready for `fit`.
 """
 
 import ast
@@ -114,3 +115,16 @@ def _named(known, name, missing):
         hint = f"did you mean {' or '.join(near)}?" if near else f"there are {', '.join(known)}"
         raise InputError(f"{missing}: {hint}")
     return known[name]
+
+
+def __getattr__(name):
+    if name.startswith("_"):
+        raise AttributeError(f"module 'zoo' has no attribute {name!r}")
+    try:
+        return find(name)
+    except InputError as error:
+        raise AttributeError(str(error)) from None
+
+
+def __dir__():
+    return sorted([*(name for name in globals() if not name.startswith("_")), *paths()])

@@ -354,9 +354,13 @@ class Data:
         stream = numbers.map(batch, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
         return stream.prefetch(tf.data.AUTOTUNE).with_options(options)
 
-    def describe(self):
-        """What a run must know to be opened without the rows: a dict as JSON has it."""
-        return {
+    def describe(self, digest=True):
+        """What a run must know to be opened without the rows: a dict as JSON has it.
+
+        Args:
+            digest: whether it has the digest of the rows, for `changes`.
+        """
+        said = {
             "name": self.name,
             "columns": {
                 # JSON has no infinity: null is an end without a bound.
@@ -370,9 +374,11 @@ class Data:
             "feed": list(self.feed),
             "paired": self.paired,
             "origin": self.origin,
-            "files": "".join(map(_record, self.files.items())) if len(self.files) <= NAMED else "",
-            "digest": self.digest,
         }
+        if digest:
+            files = "".join(map(_record, self.files.items())) if len(self.files) <= NAMED else ""
+            said |= {"files": files, "digest": self.digest}
+        return said
 
     @functools.cached_property
     def digest(self):

@@ -17,11 +17,12 @@ class JointOptimizer(keras.optimizers.Optimizer):
         parts: `{objective: optimizer}`, built. (Keras' callbacks take an attribute `optimizers`
             for optimizers whose rates have nothing to do with each other.)
         variables: `{objective: variables}`, those that each was built for.
-        ratios: `{objective: float}`, of each rate to the joint one, where rates that are 0 now do
-            not tell them; None for those of the rates.
+
+    Attributes:
+        ratios: `{objective: float}`, of each rate to the joint one.
     """
 
-    def __init__(self, parts, variables, ratios=None):
+    def __init__(self, parts, variables):
         super().__init__(learning_rate=0.0, name="joint")
         self.parts, self.built, self.hold = parts, True, False
         self._averages = []
@@ -35,13 +36,16 @@ class JointOptimizer(keras.optimizers.Optimizer):
             self._model_variables_moving_average, self._trainable_variables = zip(
                 *self._averages, strict=True
             )
-        self.ratios = ratios or dict.fromkeys(parts, 1.0)
         rates = {name: _settable(part) for name, part in parts.items()}
         moving = [name for name, rate in rates.items() if rate is None or rate.numpy()]
-        ones = [name for name, ratio in self.ratios.items() if ratio == 1.0]
-        self._first = next(iter([*moving, *ones]), None)
+        first = next(iter([*moving, *parts]), None)
+        self.ratios = {name: float(name == first or not moving) for name in parts}
         self._measure()
         self._rate = Rate(self._set)
+
+    @property
+    def _first(self):
+        return next(name for name, ratio in self.ratios.items() if ratio == 1.0)
 
     @property
     def learning_rate(self):
@@ -78,7 +82,7 @@ class JointOptimizer(keras.optimizers.Optimizer):
     def _measure(self):
         """Takes the ratios from the rates, where these tell them."""
         rates = {name: _settable(part) for name, part in self.parts.items()}
-        first = rates.get(self._first)
+        first = rates[self._first] if rates else None
         if first is not None and first.numpy():
             for name, rate in rates.items():
                 if rate is not None:

@@ -91,7 +91,7 @@ def _last_stage(folder, run, find):
     keras.utils.set_random_seed(run["seed"] % 2**32)
     stages = recipe.function(data, **settings)
     *_, (number, stage) = enumerate(stages)
-    stage = stage.built()
+    stage = stage.built(origin=recipe.origin(settings, run["described"], number))
     stage.model.compile(stage.optimizer)
     return number, stage
 

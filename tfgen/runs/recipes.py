@@ -3,6 +3,7 @@
 import inspect
 import math
 import re
+import sys
 import types
 import typing
 from collections.abc import Callable
@@ -10,9 +11,9 @@ from typing import Annotated, NamedTuple
 
 import keras
 
-from tfgen.data import Data
+from tfgen.data import Data, from_arrays, load
 from tfgen.errors import InputError
-from tfgen.model import GenerativeModel
+from tfgen.model import GenerativeModel, Origin
 
 
 class Stage(NamedTuple):
@@ -38,11 +39,16 @@ class Stage(NamedTuple):
     epochs: int
     steps_per_execution: int = 1
 
-    def built(self, before=None):
-        """The stage with its model made; `before` is the model of the stage before, or None."""
-        if isinstance(self.model, keras.Model):
-            return self
-        return self._replace(model=self.model(before))
+    def built(self, before=None, origin=None):
+        """The stage with its model made.
+
+        Args:
+            before: the model of the stage before, or None.
+            origin: the model's `tfgen.model.Origin`, or None.
+        """
+        model = self.model if isinstance(self.model, keras.Model) else self.model(before)
+        model.set_origin(origin)
+        return self._replace(model=model)
 
     def compile(self, **kwargs):
         """The model, ready to be trained on the stage's data; `kwargs` as in its `compile`."""
@@ -200,6 +206,52 @@ class Recipe(NamedTuple):
         }
         return {key: own.get(key, COMMON.get(key, "")) for key in self.settings({})}
 
+    def __call__(self, data="digits", *, seed=None, **settings):
+        """A model of this recipe, compiled and ready for `fit`.
+
+        Args:
+            data: a `Data`, a name for `tfgen.load`, or what `tfgen.from_arrays` takes: rows, or
+                `(rows, labels)`.
+            seed: of the weights and of all noise; None for weights of Keras' generator, see
+                `keras.utils.set_random_seed`, and noise of seed 0.
+            settings: of the recipe.
+
+        Returns:
+            A `GenerativeModel`.
+
+        Raises:
+            InputError: settings or data that the recipe does not take, or a recipe of several
+                stages, each of which begins with what the one before has learnt.
+        """
+        settings = self.settings(settings)
+        if isinstance(data, str):
+            data = load(data)
+        elif not isinstance(data, Data):
+            data = from_arrays(*data) if isinstance(data, tuple) else from_arrays(data)
+        if seed is not None:
+            keras.utils.set_random_seed(seed)
+        first, *others = self.function(data, **settings)
+        if others:
+            raise InputError(
+                f"{self.name} is trained in {1 + len(others)} stages, each of which begins with "
+                "what the one before has learnt: use "
+                f'tfgen.train(zoo.{self.name}, "runs/{self.name}")'
+            )
+        stage = first.built(origin=self.origin(settings, data.describe(digest=False), 0))
+        return stage.compile(seed=seed or 0)
+
+    def origin(self, settings, description, number):
+        """The `Origin` of the model of a stage; None where no file can say what the function is.
+
+        Args:
+            settings: of the recipe.
+            description: what `Data.describe` says.
+            number: of the stage.
+        """
+        module = self.function.__module__
+        found = getattr(sys.modules.get(module), "recipe", None) is self.function
+        return Origin(module, settings, description, number) if found else None
+
     def stages(self, data, settings, seed=None):
         """The stages in turn, each made of the one before, which is to be trained by then.
 
@@ -212,10 +264,11 @@ class Recipe(NamedTuple):
         model = None
         if seed is not None:
             keras.utils.set_random_seed(seed % 2**32)
-        for stage in self.function(data, **settings):
+        description = data.describe(digest=False)
+        for number, stage in enumerate(self.function(data, **settings)):
             if seed is not None and model:
                 keras.utils.set_random_seed(seed % 2**32)
-            stage = stage.built(model)
+            stage = stage.built(model, self.origin(settings, description, number))
             model = stage.model
             yield stage
 
