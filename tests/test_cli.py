@@ -451,7 +451,8 @@ def test_seeds_have_32_bits_everywhere(tfgen, trained, tmp_path, arguments):
     out = [option, tmp_path / "x.png"]
     answer = tfgen(*given, *out)
     assert answer.code == 2
-    assert re.search("seeds are whole numbers|equal to -?214748364[78]", answer.err), answer.err
+    words = " ".join(answer.err.replace("│", " ").split())  # a frame breaks its lines
+    assert re.search("seeds are whole numbers|equal to -?214748364[78]", words), words
     assert not list(tmp_path.iterdir())
 
 
@@ -485,7 +486,7 @@ def test_a_cache_that_cannot_be_written_is_done_without(tfgen, trained, monkeypa
     monkeypatch.setenv("TFGEN_CACHE", "/proc/nothing")
     options = ("--metrics", "knn", "--features", "pixels", "--count", "20")
     answer = tfgen("evaluate", trained, *options)
-    assert answer.code == 0 and "1-NN" in answer.out
+    assert answer.code == 0 and "knn_generated" in answer.out
     assert "tfgen: note: nothing is kept in the cache /proc/nothing: " in answer.err
 
 

@@ -86,8 +86,9 @@ def stopped_by_signals():
             before[number] = signal.signal(number, stop)
     try:
         yield
-    except (SystemExit, KeyboardInterrupt) as end:
-        if received and (isinstance(end, KeyboardInterrupt) or end.code == 130):
+    except BaseException as end:
+        # Libraries may turn what ends them into an error of their own.
+        if received and not (isinstance(end, SystemExit) and end.code in (None, 0)):
             sys.exit(128 + received[0])
         raise
     finally:

@@ -9,7 +9,7 @@ import importlib
 
 import numpy as np
 
-from tfgen.endpoint import asked, classes, in_portions
+from tfgen.endpoint import asked, classes, in_portions, seeds_from
 from tfgen.errors import InputError
 from tfgen.metrics import cache, catalogue, checks, extractors, variety
 from tfgen.metrics.catalogue import METRICS, NUMBERS
@@ -349,7 +349,7 @@ class Measurement:
         So classes are as frequent as in the data. Where the data have no such column, the classes
         come in turn.
         """
-        seeds = np.arange(self.seed, self.seed + self.count, dtype="int32")
+        seeds = seeds_from(self.seed, self.count)
         inputs, order = {"seeds": seeds}, np.random.RandomState(self.seed).permutation(self.count)
         for element in endpoint.inputs:
             column = element.column or element.name
@@ -422,7 +422,7 @@ class Measurement:
             if element.name != "seeds"
         }
         count = min(map(len, inputs.values()))
-        inputs["seeds"] = np.arange(self.seed, self.seed + count, dtype="int32")
+        inputs["seeds"] = seeds_from(self.seed, count)
         return {name: rows[:count] for name, rows in inputs.items()}
 
     def truth(self, endpoint, split=SPLIT):
@@ -451,7 +451,7 @@ class Measurement:
         """
         inputs, truth = self.inputs("predict"), self.truth("predict")
         many = {name: np.concatenate([rows] * count) for name, rows in inputs.items()}
-        many["seeds"] = np.arange(self.seed, self.seed + count * len(truth), dtype="int32")
+        many["seeds"] = seeds_from(self.seed, count * len(truth))
         drawn = self.answer("predict", **many)
         drawn = drawn.reshape(count, *truth.shape)
         seen = next((rows for rows in inputs.values() if rows.ndim == truth.ndim), None)
