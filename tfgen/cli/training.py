@@ -51,6 +51,14 @@ def train(
     mirror: Annotated[
         bool, typer.Option("--mirror", help="Mirror half of the training images at random.")
     ] = False,
+    start: Annotated[
+        str | None,
+        typer.Option(
+            "--from",
+            help="A trained model whose weights are the first: a run, a packed model, zoo:NAME or "
+            "hf:OWNER/NAME. Its settings hold where no others are given.",
+        ),
+    ] = None,
     minutes: Annotated[
         float, typer.Option(help="Between two checkpoints, at most.", callback=above_zero)
     ] = 10.0,
@@ -70,8 +78,15 @@ def train(
     from tfgen.runs import recipes, training
     from tfgen.runs.checkpoints import Diverged
 
-    setup = recipes.Setup(data, image_size, seed, replicas, precision, mirror)
-    options = {"steps": steps, "minutes": minutes, "keep": keep, "diagnose": diagnose}
+    setup = recipes.Setup(data, image_size, seed, replicas, precision, mirror, start)
+    options: dict = {}
+    if start is not None:
+        from tfgen.runs import starting
+
+        folder = zoo.folder_of(start)
+        given = starting.settings_of(folder, model) | given
+        options["weights"] = lambda: starting.weights_of(folder, zoo.find)
+    options |= {"steps": steps, "minutes": minutes, "keep": keep, "diagnose": diagnose}
     try:
         with progress() as (tell, every):
             training.train(zoo.find(model), run, given, setup, **options, say=tell, every=every)

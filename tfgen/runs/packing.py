@@ -116,6 +116,7 @@ def command(run):
         if run[option] not in (None, 0, "float32"):
             parts += [f"--{option.replace('_', '-')}", str(run[option])]
     parts += ["--mirror"] if run["mirror"] else []
+    parts += ["--from", run["start"]] if run.get("start") else []
     return " ".join(parts)
 
 

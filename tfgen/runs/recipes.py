@@ -156,6 +156,16 @@ class Recipe(NamedTuple):
     tiny: tuple = (Tiny({}),)
     searched: tuple = ()
 
+    def same(self, name):
+        """Itself, if this is its name: for runs that are to be of the same recipe.
+
+        Raises:
+            InputError: it is another name.
+        """
+        if name != self.name:
+            raise InputError(f"that is a run of {name}, not of {self.name}: pack it to use it here")
+        return self
+
     def settings(self, given):
         """All arguments of the recipe: its defaults, overridden by `given`.
 
@@ -284,6 +294,8 @@ class Setup(NamedTuple):
         precision: a Keras dtype policy: float32, mixed_bfloat16 or mixed_float16.
         mirror: whether half of the training images are mirrored at random, as fits a small set
             that has no left and right.
+        start: the folder of a run or of a packed model whose weights are the first ones; None for
+            random ones.
     """
 
     data: str | Data = "digits"
@@ -292,6 +304,7 @@ class Setup(NamedTuple):
     replicas: str | int = "auto"
     precision: str = "float32"
     mirror: bool = False
+    start: str | None = None
 
 
 def written(value):

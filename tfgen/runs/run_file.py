@@ -37,6 +37,7 @@ FIELDS = {
     "arrays": ("true or false", lambda v: isinstance(v, bool)),
     "image_size": ("a number of pixels or null", lambda v: v is None or _is_int(v) and v > 0),
     "mirror": ("true or false", lambda v: isinstance(v, bool)),
+    "start": ("the place of a trained model, or null", lambda v: isinstance(v, str | None)),
     "seed": ("a number of 32 bits", lambda v: _is_int(v) and -(2**31) <= v < 2**32),
     "replicas": ('"auto" or a number', lambda v: v == "auto" or _is_int(v) and 0 < v < 2**16),
     "precision": (f"one of {', '.join(PRECISIONS)}", lambda v: v in PRECISIONS),
@@ -61,6 +62,7 @@ LATER = {
     "mirror": False,
     "precision": "float32",
     "replicas": "auto",
+    "start": None,
 }
 
 

@@ -14,7 +14,7 @@ from tfgen import figures
 from tfgen.data import Data, load
 from tfgen.data.data import changes, matched
 from tfgen.errors import InputError, note
-from tfgen.runs import callbacks, checkpoints, devices, folders, opening, run_file
+from tfgen.runs import callbacks, checkpoints, devices, folders, opening, run_file, starting
 from tfgen.runs.diagnostics import Diagnostics, collapse
 from tfgen.runs.recipes import Setup
 
@@ -32,6 +32,7 @@ def train(
     diagnose=False,
     say=None,
     every=10.0,
+    weights=None,
 ):
     """Trains a recipe into a run folder, or goes on with the run that is there.
 
@@ -60,6 +61,8 @@ def train(
         say: takes lines about what is trained and how far it is, in place of those of `fit`; with
             `passing=True` one that the next may replace.
         every: seconds between two lines of progress.
+        weights: gives `{name: array}` for `setup.start`, as `starting.weights_of`; None for what
+            lies in this folder, a packed model or a run of the same recipe.
 
     Returns:
         The model of the last stage, trained.
@@ -105,6 +108,9 @@ def train(
         longer = before and settings.get("epochs") != before["settings"].get("epochs")
         if longer:
             _check_longer(recipe, folder, data, settings, before)
+        first = None
+        if setup.start and not before:
+            first = weights() if weights else starting.weights_of(setup.start, recipe.same)
         begin = None
         if cluster.is_chief and (longer or not before):
             written = before or run | {"described": data.describe()} | folders.origin()
@@ -119,6 +125,8 @@ def train(
             for number, stage in enumerate(recipe.stages(data, settings, setup.seed)):
                 _check_stage(stage, strategy.num_replicas_in_sync)
                 model = stage.compile(seed=setup.seed)
+                if first is not None and number == 0:
+                    starting.start(model, first, setup.start)
                 trained += job.train(number, stage, passed)
                 passed.append(int(model.step.numpy()))
                 model.optimizer.hold = False
