@@ -62,8 +62,8 @@ def table(heads, rows):
 
 
 def _plain(row):
-    """Whether a row tells of numbers, and not of pictures of 8 bits."""
-    return not row.output.endswith("_bytes")
+    """Whether a row tells of numbers, and neither of draws nor of what 8-bit files give."""
+    return row.unit == "scale" and not row.endpoint.endswith("_bytes")
 
 
 def _element(element):

@@ -1,5 +1,6 @@
 """Some formats at once, all verified, or none of them."""
 
+import functools
 import json
 import math
 from importlib import metadata
@@ -91,7 +92,7 @@ def deliver(
     with attempt(home, prefix=f".{out.name}-") as folder:
         draft = folder / "draft"
         draft.mkdir()
-        contents, written, variants = contents_of(name, chosen, classes), {}, []
+        contents, written, variants, replay = contents_of(name, chosen, classes), {}, [], None
 
         def place(format):
             """Where files go: what only another format is made from stays out of the draft."""
@@ -124,8 +125,8 @@ def deliver(
         if "serving" in formats:  # a copy of the SavedModel, which is verified as such
             served = serving.served_name(name)
             serving.write(place("saved_model"), place("serving"), served, chosen, rows)
-            serving.replay(place("serving"), served)
-        report = verify.verify(chosen, rows, quantize=quantize, **written)
+            replay = functools.partial(serving.replay, place("serving"), served)
+        report = verify.verify(chosen, rows, quantize=quantize, replay=replay, **written)
         report = report._replace(variants=variants)
         (draft / "report.json").write_text(_document(contents, report))
         (draft / "README.md").write_text(card.page(name, chosen, report))

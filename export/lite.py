@@ -9,6 +9,7 @@ import tensorflow as tf
 
 from export.errors import DeliveryError
 from export.examples import likely
+from tfgen.endpoint import affordable
 from tfgen.quiet import quiet
 
 REPRESENTATIVE = 100  # rows
@@ -57,7 +58,7 @@ def _representative(endpoints, rows):
     """Rows for the ranges of activations: `(signature, {input: [N, ...]})`."""
     for name, endpoint in endpoints.items():
         size = endpoint.batch or 1
-        count = math.ceil(REPRESENTATIVE / size) * size
+        count = math.ceil(affordable(endpoint, REPRESENTATIVE) / size) * size
         examples = likely(endpoints, endpoint, rows, count)
         for i in range(0, count, size):
             yield name, {key: value[i : i + size] for key, value in examples.items()}

@@ -11,11 +11,13 @@ from rich.table import Table
 from export import lite
 from export.errors import DeliveryError
 from export.examples import likely
-from export.verify import LITE, scale_of, typical
+from export.verify import LITE, TOLERANCE, scale_of, typical, unequal
+from tfgen.endpoint import affordable
 from tfgen.quiet import quiet
 
 ROWS = 10
-SECONDS = 0.3  # of timing an endpoint, at least three calls
+SECONDS = 0.3  # of timing an endpoint,
+CALLS = 3  # but at least so many; of a slow one, one
 GOOD = 2e-2  # of an output's scale: a level or two of 255 in a picture
 SLOWER = 1.2  # than float32, at most
 
@@ -50,7 +52,10 @@ def measure(saved_model, folder, endpoints, rows=None):
         A list of `Variant`.
     """
     folder.mkdir()
-    inputs = {name: likely(endpoints, e, rows, e.batch or ROWS) for name, e in endpoints.items()}
+    inputs = {
+        name: likely(endpoints, e, rows, e.batch or affordable(e, ROWS))
+        for name, e in endpoints.items()
+    }
     truth = {
         name: endpoint(**{key: tf.constant(value) for key, value in inputs[name].items()})
         for name, endpoint in endpoints.items()
@@ -98,20 +103,22 @@ def _measured(kind, path, endpoints, inputs, truth):
             answer = runner(**inputs[name])
         for element in endpoint.outputs:
             expected = truth[name][element.name].numpy().astype("float64")
+            if element.drawn:
+                errors[unequal(element, [answer[element.name]], expected, TOLERANCE)[1]] = name
+                continue
             scale = scale_of(element, expected)
             errors[typical(answer[element.name] - expected) / scale] = name
-        milliseconds += _time(
-            runner, {k: v[: endpoint.batch or 1] for k, v in inputs[name].items()}
-        )
+        row = {k: v[: endpoint.batch or 1] for k, v in inputs[name].items()}
+        milliseconds += _time(runner, row, 1 if endpoint.slow else CALLS)
     worst = max(errors)
     return Variant(kind, path.stat().st_size, worst, milliseconds, errors[worst])
 
 
-def _time(runner, row):
-    """The least milliseconds of a call."""
+def _time(runner, row, least):
+    """The least milliseconds of `least` calls or more."""
     runner(**row)  # allocates for one row
     times, start = [], time.perf_counter()
-    while len(times) < 3 or time.perf_counter() - start < SECONDS:
+    while len(times) < least or time.perf_counter() - start < SECONDS:
         before = time.perf_counter()
         runner(**row)
         times.append(time.perf_counter() - before)

@@ -5,6 +5,7 @@ gets `_out` behind it; the order of inputs and outputs is that of the endpoint.
 """
 
 import importlib
+import os
 from pathlib import Path
 
 import tensorflow as tf
@@ -67,8 +68,13 @@ def _convert(tf2onnx, endpoint):
         values = endpoint(**dict(zip(inputs, tensors, strict=True))).values()
         return dict(zip(outputs, values, strict=True))
 
-    function = tf.function(answer, autograph=False)
-    model, _ = tf2onnx.convert.from_function(function, list(endpoint.specs.values()), opset=OPSET)
+    function, specs = tf.function(answer, autograph=False), list(endpoint.specs.values())
+    try:  # without a copy of the graph before each of its passes, in case one fails
+        os.environ["TF2ONNX_CATCH_ERRORS"] = "FALSE"
+        model, _ = tf2onnx.convert.from_function(function, specs, opset=OPSET)
+    except Exception:  # one does, or more is wrong
+        del os.environ["TF2ONNX_CATCH_ERRORS"]
+        model, _ = tf2onnx.convert.from_function(function, specs, opset=OPSET)
     # TensorFlow sorts the keys of a structure.
     ordered = sorted(model.graph.output, key=lambda output: outputs.index(output.name))
     del model.graph.output[:]

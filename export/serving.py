@@ -138,8 +138,12 @@ def write(saved_model, folder, name, endpoints, real=None):
     (folder / "README.md").write_text(_readme(name, endpoints))
 
 
-def replay(folder, name):
+def replay(folder, name, run=None):
     """Runs the warm-up requests in a C++ session, as TensorFlow Serving will when it starts.
+
+    Args:
+        folder, name: as given to `write`.
+        run: of a `session` of the same SavedModel that is open already; None for one of its own.
 
     Returns:
         How many there are.
@@ -147,22 +151,24 @@ def replay(folder, name):
     Raises:
         VerificationError: one fails, or is for another model.
     """
+    version = Path(folder) / name / str(VERSION)
+    if run is None:
+        with session(version) as run:
+            return replay(folder, name, run)
     (log,) = protos("prediction_log_pb2")
-    version, count = Path(folder) / name / str(VERSION), 0
-    with session(version) as run:
-        for record in tf.data.TFRecordDataset(str(version / WARM_UP)).as_numpy_iterator():
-            request = log.PredictionLog.FromString(record).predict_log.request
-            signature = request.model_spec.signature_name
-            if request.model_spec.name != name:
-                raise VerificationError(f"serving: a request is for {request.model_spec.name!r}")
-            tensors = {key: tf.make_ndarray(value) for key, value in request.inputs.items()}
-            try:
-                run(signature, tensors)
-            except (tf.errors.OpError, ValueError, KeyError) as error:
-                raise VerificationError(
-                    f"serving: warm-up of {signature!r}: {reason(error)}"
-                ) from error
-            count += 1
+    count = 0
+    for record in tf.data.TFRecordDataset(str(version / WARM_UP)).as_numpy_iterator():
+        request = log.PredictionLog.FromString(record).predict_log.request
+        signature = request.model_spec.signature_name
+        if request.model_spec.name != name:
+            raise VerificationError(f"serving: a request is for {request.model_spec.name!r}")
+        tensors = {key: tf.make_ndarray(value) for key, value in request.inputs.items()}
+        try:
+            run(signature, tensors)
+        except (tf.errors.OpError, ValueError, KeyError) as error:
+            told = f"serving: warm-up of {signature!r}: {reason(error)}"
+            raise VerificationError(told) from error
+        count += 1
     return count
 
 

@@ -163,10 +163,10 @@ def test_a_generator_answers_alike_in_all_formats(delivery):
 def test_an_autoencoder_answers_alike_in_all_formats(pictures, tmp_path):
     model = Autoencoder(encoder=downward(), decoder=upward())
     report = deliver(model, pictures, tmp_path / "out")
-    # 2 formats; encode and sample have two outputs each; and three give files.
-    assert len(report.rows) == 2 * 6 + 3
+    # 2 formats, and files; encode and sample have two outputs each.
+    assert len(report.rows) == 3 * 6
     exact = [row for row in report.rows if row.output == "labels"]
-    assert [(row.difference, row.tolerance) for row in exact] == [(0.0, 0.0)] * 2
+    assert [(row.difference, row.tolerance) for row in exact] == [(0.0, 0.0)] * 3
 
 
 def test_files_of_pictures_come_and_go(pictures, tmp_path):
@@ -497,6 +497,124 @@ def test_rounding_in_an_output_that_hardly_varies_is_allowed():
     )
 
 
+def bernoulli(shift=0.0, stream=1):
+    """Pixels of one bit, drawn by a threshold on noise, and their probabilities."""
+    network = upward()
+
+    def sample(seeds):
+        probabilities = 0.5 + 0.5 * network(random.normal(seeds, LATENTS.shape))
+        drawn = random.uniform(seeds, IMAGES.shape, stream) < probabilities + shift
+        return tf.where(drawn, 1.0, -1.0), probabilities
+
+    outputs = (
+        IMAGES._replace(drawn=True),
+        Element("probabilities", IMAGES.shape, low=0.0, high=1.0),
+    )
+    return Model({"sample": Endpoint(sample, (SEEDS,), outputs)}, network=network)
+
+
+def test_draws_are_compared_by_the_share_of_equal_values(tmp_path):
+    report = deliver(bernoulli(), None, tmp_path / "out", ["saved_model", "lite", "onnx"])
+    units = {(row.format, row.endpoint, row.output): row.unit for row in report.rows}
+    for format in ("saved_model", "lite", "onnx"):
+        assert units[format, "sample", "images"] == "draw"
+        assert units[format, "sample", "probabilities"] == "scale"
+    assert units["saved_model", "sample_bytes", "images_bytes"] == "draw"
+
+
+@pytest.mark.parametrize("wrong", [{"stream": 2}, {"shift": 0.1}])
+def test_a_wrong_sampler_is_found(wrong, tmp_path):
+    saved_model.write(bernoulli(**wrong).endpoints, tmp_path / "saved")
+    with pytest.raises(VerificationError, match="'images': .* of the drawn values are others"):
+        verify.verify(bernoulli().endpoints, saved_model=tmp_path / "saved")
+
+
+def test_a_few_draws_and_a_few_rows_may_be_others():
+    element = Element("images", (784,), drawn=True)
+    truth = np.where(np.random.default_rng(0).random([10, 784]) < 0.3, 1.0, 0.0)
+    flipped = np.where(np.random.default_rng(1).random([10, 784]) < 2e-4, 1 - truth, truth)
+    chain = np.concatenate([1 - truth[:1], truth[1:]])  # one went another way early on
+    for answer in (flipped, chain):
+        assert verify.unequal(element, [answer], truth, verify.TOLERANCE)[1] <= verify.DRAWN
+    other = np.where(np.random.default_rng(2).random([10, 784]) < 0.3, 1.0, 0.0)
+    assert verify.unequal(element, [other], truth, verify.TOLERANCE)[1] > 0.3
+
+
+def faint():
+    """Logits that hardly vary yet: small sums of large terms, as before training."""
+    network = keras.Sequential(
+        [keras.Input([64]), keras.layers.Dense(256, "relu"), keras.layers.Dense(1)]
+    )
+    last = network.layers[-1].kernel
+    half = np.random.default_rng(0).normal(size=[128, 1])
+    last.assign(
+        np.concatenate([half, -half]) + 1e-2 * np.random.default_rng(1).normal(size=[256, 1])
+    )
+    first = network.layers[0].kernel
+    column = np.random.default_rng(2).normal(size=[64, 128])
+    first.assign(np.concatenate([column, column], axis=1))
+    model = Model(network=network)
+    rows, logits = Element("points", (64,)), Element("logits", (1,))
+    model.own = {"discriminate": Endpoint(network, (rows,), (logits,))}
+    return model
+
+
+def test_half_precision_may_do_what_rounding_does_in_keras(tmp_path):
+    report = export.deliver(faint(), None, tmp_path / "out", ["lite"], quantize="float16")
+    (row,) = report.rows
+    assert row.relative > verify.LITE["float16"][0]  # more than is allowed to others
+    assert row.tolerance < verify.COARSE
+
+
+def test_a_fault_in_an_output_that_hardly_varies_is_found(tmp_path, monkeypatch):
+    write = lite.write
+
+    def spoiled(source, path, endpoints, *rest):
+        other = faint()
+        kernel = other.network.layers[-1].kernel
+        kernel.assign(np.where(np.arange(256)[:, None] < 8, 0.0, kernel.numpy()))
+        saved_model.write(other.endpoints, tmp_path / "other")
+        write(tmp_path / "other", path, other.endpoints, *rest)
+
+    monkeypatch.setattr(lite, "write", spoiled)
+    with pytest.raises(VerificationError, match="^lite: endpoint 'discriminate'.* off"):
+        export.deliver(faint(), None, tmp_path / "out", ["lite"], quantize="float16")
+
+
+def test_what_files_give_is_compared_where_it_is_no_picture(tmp_path, monkeypatch):
+    network = downward()
+    model = one_endpoint(network, Element("logits", (16,)), IMAGES, network=network)
+    report = deliver(model, None, tmp_path / "out", formats=["saved_model"])
+    assert ("sample_bytes", "logits") in {(row.endpoint, row.output) for row in report.rows}
+    read = saved_model.with_files
+
+    def brighter(endpoints):
+        return {
+            name: e._replace(function=lambda files, f=e.function: f(files)[0] + 0.1)
+            for name, e in read(endpoints).items()
+        }
+
+    monkeypatch.setattr(saved_model, "with_files", brighter)
+    with pytest.raises(VerificationError, match="'sample_bytes', output 'logits' is .* off"):
+        deliver(model, None, tmp_path / "spoiled", formats=["saved_model"])
+
+
+def test_slow_endpoints_get_few_rows(tmp_path):
+    counts = []
+
+    def count(seeds):
+        counts.append(seeds.shape[0])
+        return random.normal(seeds, LATENTS.shape)
+
+    endpoint = Endpoint(count, (SEEDS,), (LATENTS,), slow=True)
+    list(
+        lite._representative(
+            {"latents": endpoint, "decode": endpoint._replace(inputs=(LATENTS,))}, None
+        )
+    )
+    assert max(filter(None, counts)) == 16
+
+
 def spoil_saved_model(monkeypatch, spoil):
     write = saved_model.write
 
@@ -654,7 +772,12 @@ def test_what_is_loaded_takes_its_inputs_in_their_order(delivery, tmp_path):
     ],
 )
 @pytest.mark.parametrize("swallowed", [False, True])
-def test_a_signal_leaves_nothing(number, error, code, swallowed, generator, tmp_path, monkeypatch):
+def test_a_signal_leaves_nothing(
+    number, error, code, swallowed, generator, tmp_path, monkeypatch, request
+):
+    given = signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL
+    inherited = signal.signal(number, given)  # which may be to ignore it, as under nohup
+    request.addfinalizer(lambda: signal.signal(number, inherited))
     before = [signal.getsignal(n) for n in (number, signal.SIGALRM)]
 
     def interrupted(*args, **kwargs):

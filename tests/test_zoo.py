@@ -3,6 +3,7 @@
 import importlib
 import inspect
 import re
+from typing import NamedTuple
 
 import keras
 import numpy as np
@@ -14,9 +15,9 @@ import zoo
 from export import examples, image_bytes, onnx, serving, web
 from tests.conftest import mirrored
 from tfgen.data import load
-from tfgen.model import Objective, Update
+from tfgen.model import GenerativeModel, Objective, Update
 from tfgen.runs import checkpoints
-from tfgen.runs.recipes import Recipe
+from tfgen.runs.recipes import Recipe, Stage
 from zoo import template
 
 # What a format needs beside the requirements, and is left out without.
@@ -40,24 +41,21 @@ def stages(recipe, tiny):
     return recipe.stages(data, recipe.settings(tiny.settings))
 
 
-# Instance normalization of features that hardly vary yet, and the signs of L1 terms, magnify
-# rounding a hundred times a step: small and few steps, still far above the tolerance.
-RATES = {"cyclegan": 1e-3, "pix2pix": 1e-4}
-# So do the signs of distances, rectifiers that are near 0 under noise, answers to answers, and
-# energies, which are of the size of all pixels together.
-RATES |= {"minibatch_gan": 1e-3, "semi_supervised_gan": 1e-5, "unrolled_gan": 1e-3, "ebgan": 1e-3}
-STEPS = {"cyclegan": 2}
-# A hinge leaves the last bias where it is as long as all scores are within the margin.
-STILL = {"hinge_gan": 1}
-
-
 def compiled(recipe, tiny, optimizer=None):
-    """The first stage, its model compiled with plain SGD: Adam hides a wrong scale."""
+    """The first stage, its model compiled."""
+    return next(compiled_stages(recipe, tiny, optimizer))
+
+
+def compiled_stages(recipe, tiny, optimizer=None):
+    """Each stage in turn, compiled with plain SGD: Adam hides a wrong scale.
+
+    The rate is small, so that rounding is not magnified from step to step.
+    """
     keras.utils.set_random_seed(0)
-    stage = next(stages(recipe, tiny))
-    stage.model.compile(optimizer or keras.optimizers.SGD(RATES.get(recipe.name, 0.01)), seed=3)
-    stage.model.begin(stage.data)
-    return stage
+    for stage in stages(recipe, tiny):
+        stage.model.compile(optimizer or keras.optimizers.SGD(1e-4), seed=3)
+        stage.model.begin(stage.data)
+        yield stage
 
 
 def fit(stage, steps, start=0):
@@ -66,13 +64,65 @@ def fit(stage, steps, start=0):
     ).history
 
 
+def watched(optimizer, variables):
+    """Variables that will hold the sums of the gradients that an optimizer is given."""
+    sums = [optimizer.add_variable_from_reference(v, name="slopes") for v in variables]
+    step = optimizer.update_step
+
+    def update_step(gradient, variable, learning_rate):
+        optimizer.assign_add(sums[optimizer._get_variable_index(variable)], gradient)
+        step(gradient, variable, learning_rate)
+
+    optimizer.update_step = update_step
+    return sums
+
+
+class Played(NamedTuple):
+    """A stage after some steps.
+
+    Its sums of gradients, how its weights that are not trained moved, whether those that are
+    trainable but in no objective did not, and the terms.
+    """
+
+    stage: Stage
+    slopes: dict
+    moves: list
+    still: bool
+    history: dict
+
+
+def played(recipe, tiny):
+    """Every stage in turn, each after three steps."""
+    result = []
+    for stage in compiled_stages(recipe, tiny):
+        model = stage.model
+        sums = {n: watched(o, model.objectives[n].variables) for n, o in model.optimizers.items()}
+        moving = [v for v in model.non_trainable_weights if v.dtype.startswith("float")]
+        objectives = [o for o in model.objectives.values() if isinstance(o, Objective)]
+        moved = {id(v) for o in objectives for v in o.variables}
+        assert moved <= {id(v) for v in model.trainable_variables}
+        others = [v for v in model.trainable_variables if id(v) not in moved]
+        before, kept = values(moving), values(others)
+        starts = [values(o.variables) for o in objectives]
+        history = fit(stage, STEPS)
+        assert all(
+            largest(was, values(o.variables)) for was, o in zip(starts, objectives, strict=True)
+        )
+        moves = [after - start for after, start in zip(values(moving), before, strict=True)]
+        still = all(map(np.array_equal, kept, values(others)))
+        slopes = {n: values(s) for n, s in sums.items()}
+        result.append(Played(stage, slopes, moves, still, history))
+    return result
+
+
+STEPS = 3
+
+
 @pytest.fixture(scope="module", params=MODELS, ids=IDS)
 def trained(request):
-    """A recipe, its tiny settings, and its stage after some steps: to be left as it was found."""
+    """A recipe, its tiny settings, and its stages as played: to be left as they were found."""
     recipe, tiny = request.param
-    stage = compiled(recipe, tiny)
-    fit(stage, STEPS.get(recipe.name, 3))
-    return recipe, tiny, stage
+    return recipe, tiny, played(recipe, tiny)
 
 
 def values(variables):
@@ -84,49 +134,91 @@ def largest(left, right):
     return max(np.abs(a - b).max(initial=0) for a, b in zip(left, right, strict=True))
 
 
-@pytest.mark.parametrize(("recipe", "tiny"), MODELS, ids=IDS)
-def test_trains_its_networks_and_nothing_else(recipe, tiny):
-    stage = compiled(recipe, tiny, "adam")  # which moves by the sign of the smallest slope
-    model = stage.model
-    objectives = model.objectives.values()
-    moved = {id(v) for o in objectives if isinstance(o, Objective) for v in o.variables}
-    assert moved <= {id(v) for v in model.trainable_variables}
-    before = {id(v): np.array(v) for v in model.trainable_variables}
-    own = [v for v in model.non_trainable_weights if v is not model.step]
-    others = values(own)
-    history = fit(stage, 3)
-    assert np.isfinite(list(history.values())).all()
-    changed = {
-        id(v): not np.array_equal(before[id(v)], np.array(v)) for v in model.trainable_variables
-    }
-    assert {key for key, has in changed.items() if has} <= moved
-    assert sum(changed.values()) == len(moved) - STILL.get(recipe.name, 0)
-    if any(isinstance(o, Update) for o in objectives):
-        assert largest(others, values(own)) > 0
+def test_trains_its_networks_and_nothing_else(trained):
+    for stage, slopes, moves, still, history in trained[2]:
+        model = stage.model
+        assert np.isfinite(list(history.values())).all()
+        assert still
+        for name, sums in slopes.items():
+            variables = model.objectives[name].variables
+            reached = [bool(s.any()) for s in sums]
+            # The bias of a logit may stay, as its slopes at reals and fakes may cancel.
+            assert all(r or v.size == 1 for r, v in zip(reached, variables, strict=True))
+        if any(isinstance(o, Update) for o in model.objectives.values()):
+            assert any(move.any() for move in moves)
 
 
 def test_same_seed_same_run_and_exact_checkpoints(trained, tmp_path):
-    recipe, tiny, first = trained
-    steps = STEPS.get(recipe.name, 3)
-    second = compiled(recipe, tiny)
-    fit(second, steps)
-    assert largest(values(first.model.weights), values(second.model.weights)) == 0
-    checkpoints.save(tmp_path / checkpoints.name(0, steps), second.model, [])
-    fit(second, 2, start=steps)
-    whole = values(second.model.weights)
-    fit(second, 1, start=7)  # goes astray, and back
-    assert checkpoints.newest(tmp_path, second.model)
-    assert largest(values(first.model.weights), values(second.model.weights)) == 0
-    fit(second, 2, start=steps)
-    assert largest(whole, values(second.model.weights)) == 0
+    recipe, tiny, firsts = trained
+    seconds = compiled_stages(recipe, tiny)
+    for number, (first, second) in enumerate(zip(firsts, seconds, strict=True)):
+        fit(second, STEPS)
+        reached = values(second.model.weights)
+        assert largest(values(first.stage.model.weights), reached) == 0
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        checkpoints.save(folder / checkpoints.name(0, STEPS), second.model, [])
+        fit(second, 2, start=STEPS)
+        whole = values(second.model.weights)
+        fit(second, 1, start=7)  # goes astray, and back
+        assert checkpoints.newest(folder, second.model)
+        assert largest(reached, values(second.model.weights)) == 0
+        fit(second, 2, start=STEPS)
+        assert largest(whole, values(second.model.weights)) == 0
+        assert checkpoints.newest(folder, second.model)  # as the next stage is made of it
+
+
+# Of a tensor's own sum of gradients. Instance normalization of features that hardly vary yet
+# magnifies rounding to 1e-2 of it; all others are 1e-4 off or less. Half of a gradient is 0.5 off.
+APART = 0.05
+# Of the largest sum of its objective: rounding, where slopes cancel, as before a normalization.
+ROUNDING = 1e-6
+# The same of a single number, such as the last bias of a generator: a sum over all pixels and rows.
+OF_ONE = 1e-3
+
+
+def share_apart(one, two):
+    """Of tensors with a slope, the share that is not alike on one and on two replicas."""
+    apart = []
+    for name, sums in one.slopes.items():
+        most = max(abs(s).max() for s in sums)
+        for a, b in zip(sums, two.slopes[name], strict=True):
+            floor = most * (OF_ONE if a.size == 1 else ROUNDING)
+            if abs(a - b).max() > APART * abs(a).max() + floor:
+                apart.append(1)
+            elif abs(a).max() > 10 * floor:
+                apart.append(0)
+    return np.mean(apart) if apart else 0.0
 
 
 def test_two_replicas_equal_one(trained):
-    recipe, tiny, one = trained
+    recipe, tiny, ones = trained
     with mirrored().scope():
-        two = compiled(recipe, tiny)
-        fit(two, STEPS.get(recipe.name, 3))
-    assert largest(values(one.model.weights), values(two.model.weights)) < 1e-5
+        twos = played(recipe, tiny)
+    for one, two in zip(ones, twos, strict=True):
+        assert share_apart(one, two) == 0
+        for a, b in zip(one.moves, two.moves, strict=True):
+            if a.size:
+                assert abs(a - b).max() <= APART * abs(a).max() + ROUNDING
+        for variable in two.stage.model.trainable_variables:
+            first, second = values(variable.value.values)
+            np.testing.assert_array_equal(first, second)
+
+
+@pytest.mark.parametrize("name", ["gan", "semi_supervised_gan"])
+def test_a_loss_that_counts_once_a_replica_is_noticed(name, monkeypatch):
+    """As the mean over a half batch would be, if it were not divided by the replicas."""
+    recipe = zoo.find(name)
+    (one,) = played(recipe, recipe.tiny[0])
+    terms = GenerativeModel.terms
+
+    def doubled(self, *args, **kwargs):
+        return {term: 2.0 * value for term, value in terms(self, *args, **kwargs).items()}
+
+    monkeypatch.setattr(GenerativeModel, "terms", doubled)
+    with mirrored().scope():
+        (two,) = played(recipe, recipe.tiny[0])
+    assert share_apart(one, two) == 1  # in every tensor
 
 
 def available(format):
@@ -138,7 +230,11 @@ def available(format):
 
 
 def test_endpoints_and_deliveries_agree(trained, tmp_path):
-    _, _, stage = trained
+    for number, (stage, *_) in enumerate(trained[2]):
+        delivered(stage, tmp_path / str(number))
+
+
+def delivered(stage, tmp_path):
     formats = tuple(filter(available, export.FORMATS))
     if not stage.data.has_images:  # a page shows pictures
         formats = tuple(format for format in formats if format != "web")
@@ -149,7 +245,7 @@ def test_endpoints_and_deliveries_agree(trained, tmp_path):
     compared = {"saved_model", "lite", "onnx"} & set(formats)  # the others hold copies of them
     expected = {(f, e) for f in compared for e in stage.model.endpoints}
     files = {("saved_model", name) for name in image_bytes.with_files(stage.model.endpoints)}
-    assert expected <= rows <= expected | files
+    assert rows == expected | (files if "saved_model" in formats else set())
     for endpoint in stage.model.endpoints.values():
         inputs = examples.examples(endpoint, None, 5)
         answers = endpoint(**{key: tf.constant(value) for key, value in inputs.items()})
@@ -162,7 +258,7 @@ def test_endpoints_and_deliveries_agree(trained, tmp_path):
 
 
 def test_the_forward_pass(trained):
-    _, _, stage = trained
+    stage = trained[2][-1].stage
     rows = stage.data.rows("train", 3)
     known = {"labels": np.arange(3, dtype="int32")}
     if hasattr(stage.model, "latents"):

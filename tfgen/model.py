@@ -5,6 +5,7 @@ import inspect
 import itertools
 import sys
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
 import keras
@@ -412,9 +413,15 @@ class GenerativeModel(keras.Model):
     def mean(self, name):
         """The `keras.metrics.Mean` of a term, made when it is first seen."""
         if name not in self.means:
-            with tf.init_scope():
-                self.means[name] = keras.metrics.Mean(name)
+            # In a thread of its own nothing is being traced. TensorFlow traces a function again if
+            # variables were made in it.
+            with ThreadPoolExecutor(1) as thread:
+                self.means[name] = thread.submit(self._made_mean, name).result()
         return self.means[name]
+
+    def _made_mean(self, name):
+        with self.distribute_strategy.scope():
+            return keras.metrics.Mean(name)
 
     @property
     def metrics(self):
