@@ -8,11 +8,12 @@ import zipfile
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
 import zoo
 from tests.test_model import POINTS, Game
 from tfgen.data import load
-from tfgen.errors import InputError
+from tfgen.errors import InputError, Note
 
 TINY = {
     "vae": {"hidden": 8, "latent_dim": 2, "batch_size": 32},
@@ -161,3 +162,98 @@ def test_one_line_is_seeded_and_refuses_in_sentences():
     with pytest.raises(AttributeError, match="'dcgam': did you mean dcgan"):
         zoo.dcgam("digits")
     assert {"vae", "dcgan", "find"} <= set(dir(zoo))
+
+
+PIXELS = np.random.default_rng(0).integers(0, 256, [60, 8, 8, 1], "uint8")
+SCALED = (PIXELS / 127.5 - 1).astype("float32")
+LABELS = np.arange(60) % 10
+
+
+def made(name, **settings):
+    given = {k: v for k, v in TINY[name].items() if k != "batch_size"} | settings
+    return zoo.find(name)((PIXELS, LABELS), batch_size=20, **given)
+
+
+@pytest.mark.parametrize("name", TINY)
+def test_arrays_lists_dicts_and_data_sets_are_understood(name):
+    model = made(name)
+    given = (SCALED, LABELS) if name == "cgan" else (SCALED,)
+    of_one = given if name == "cgan" else given[0]
+    options = {"batch_size": 20, "verbose": 0}
+    model.fit(*given, **options)
+    model.fit(*(g.astype("float64") if g.dtype.kind == "f" else g for g in given), **options)
+    model.fit(dict(zip(["images", "labels"], given, strict=False)), **options)
+    model.fit(tf.data.Dataset.from_tensor_slices(of_one).batch(20), verbose=0)
+    model.fit(*given, validation_split=0.2, **options)
+    losses = model.evaluate(*given, **options)
+    assert np.isfinite(losses).all() and int(model.step.numpy()) == 15
+
+
+@pytest.mark.parametrize(
+    ("name", "given", "told"),
+    [
+        ("vae", (PIXELS,), "got images of uint8: scale 8-bit pixels by x / 127.5 - 1"),
+        ("vae", (PIXELS.astype("float32"),), "images are from 0 to 255, and have to be from -1"),
+        ("vae", (SCALED * np.nan,), "images have NaN or infinite values"),
+        ("vae", (SCALED, LABELS), "got 2 arrays: leave out what it has no use for"),
+        ("vae", (SCALED[..., 0],), r"images float32 \[N, 8, 8, 1\], and got images of shape"),
+        ("gan", (np.zeros([60, 16, 16, 1], "float32"),), "and got images of shape"),
+        ("cgan", (SCALED,), r"images float32 .* and labels int32 \[N\], and got 1 arrays"),
+        ("cgan", (SCALED, LABELS + 5), "labels are from 5 to 14, and have to be from 0 to 9"),
+        ("cgan", (SCALED, np.eye(10)[LABELS]), "got labels of shape"),
+        ("cgan", (SCALED, LABELS / 2), "got labels of float"),
+        ("cgan", ({"imges": SCALED, "labels": LABELS},), "and got imges, labels"),
+    ],
+    ids=str,
+)
+def test_what_does_not_fit_is_told_in_a_sentence(name, given, told):
+    model = made(name)
+    with pytest.raises(InputError, match=told):
+        model.fit(*given, batch_size=20, verbose=0)
+    if not told.startswith(("images are", "images have", "labels are")):  # of what is in a set
+        one = given if len(given) > 1 else given[0]
+        with pytest.raises(InputError, match=told):
+            model.fit(tf.data.Dataset.from_tensor_slices(one).batch(20), verbose=0)
+    assert int(model.step.numpy()) == 0
+
+
+def test_images_from_0_to_1_are_told_of():
+    with pytest.warns(Note, match=r"no pixel is below 0, but images are in \[-1, 1\]"):
+        made("vae").fit(PIXELS / 255, batch_size=20, verbose=0)
+
+
+def test_a_smaller_last_batch_of_several_updates_is_cut():
+    model = zoo.wgan((PIXELS,), hidden=8, width=4, latent_dim=2, batch_size=2)
+    model.fit(SCALED[:33], batch_size=20, verbose=0)  # 20, and 13, of which 10 make five parts
+    assert int(model.step.numpy()) == 2
+    with pytest.raises(tf.errors.InvalidArgumentError, match="fewer rows than the 5 parts"):
+        model.fit(SCALED[:23], batch_size=20, verbose=0)
+
+
+def test_seeds_of_all_types_are_seeds():
+    model = made("vae")
+    expected = model.sample([1, 2, 3]).numpy()
+    for dtype in ("int8", "uint8", "int16", "int32", "uint32", "int64", "uint64"):
+        np.testing.assert_array_equal(model.sample(np.arange(1, 4, dtype=dtype)), expected)
+    assert model.sample(3).shape == (1, 8, 8, 1)
+    with pytest.raises(InputError, match=r"seeds are float64 \[1\]: expected ints"):
+        model.sample([1.5])
+
+
+@pytest.mark.parametrize(
+    ("change", "value", "told"),
+    [
+        ("set_floatx", "float64", "floatx is float64, and models are float32"),
+        ("set_image_data_format", "channels_first", "images are .N, H, W, C. here"),
+        ("backend", lambda: "torch", "computes with torch, and tfgen's models need TensorFlow"),
+    ],
+)
+def test_keras_set_up_otherwise_is_told_at_once(change, value, told, monkeypatch, request):
+    if change == "backend":
+        monkeypatch.setattr(keras.config, change, value)
+    else:
+        before = getattr(keras.config, change.removeprefix("set_"))()
+        request.addfinalizer(lambda: getattr(keras.config, change)(before))
+        getattr(keras.config, change)(value)
+    with pytest.raises(InputError, match=told):
+        made("vae")

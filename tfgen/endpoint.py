@@ -81,6 +81,11 @@ class Element(NamedTuple):
         """How it is drawn and measured: a value of `KINDS`, or "numbers"."""
         return KINDS.get(self.name, "numbers")
 
+    @property
+    def of_rows(self):
+        """The shape of rows in words, as "[N, 28, 28, 1]"."""
+        return f"[{', '.join(['N', *('any' if n is None else str(n) for n in self.shape)])}]"
+
     def spec(self, batch=None):
         """The `tf.TensorSpec` of `batch` rows, by default of any number."""
         return tf.TensorSpec([batch, *self.shape], self.dtype, name=self.name)

@@ -9,12 +9,13 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from tfgen import files, random
 from tfgen.data.data import described
 from tfgen.endpoint import check_names, save
-from tfgen.errors import InputError
+from tfgen.errors import InputError, note
 from tfgen.objectives.joint_optimizer import JointOptimizer
 
 
@@ -87,6 +88,30 @@ def lazily(every, step, penalty):
     return tf.cond(tf.equal(step % every, 0), lambda: every * penalty(), lambda: 0.0)
 
 
+def check_keras():
+    """Checks that Keras is set up as all models need it.
+
+    Raises:
+        InputError: another backend, another type of floats, or channels first.
+    """
+    backend, order = keras.config.backend(), keras.config.image_data_format()
+    if backend != "tensorflow":
+        raise InputError(
+            f"Keras computes with {backend}, and tfgen's models need TensorFlow: set "
+            "KERAS_BACKEND=tensorflow before Keras is imported"
+        )
+    if keras.config.floatx() != "float32":
+        raise InputError(
+            f"Keras' floatx is {keras.config.floatx()}, and models are float32: leave it so, and "
+            'for less set a policy, keras.config.set_dtype_policy("mixed_bfloat16")'
+        )
+    if order != "channels_last":
+        raise InputError(
+            f"Keras' image data format is {order}, and images are [N, H, W, C] here: "
+            'keras.config.set_image_data_format("channels_last")'
+        )
+
+
 class Origin(NamedTuple):
     """How a model was made: what a file says of it, so that it can be made again without the data.
 
@@ -149,11 +174,13 @@ class GenerativeModel(keras.Model):
         means: `{"objective/term": keras.metrics.Mean}` of the terms seen so far.
         if_diverged: what helps if a term is no longer finite, a clause; "" where nothing is known.
         origin: the `Origin` of a model that a recipe made; else None.
+        feed: the `Element` of each column of a batch, a tuple; () where nobody has said.
     """
 
-    if_diverged = ""
+    if_diverged, feed = "", ()
 
     def __init__(self, **kwargs):
+        check_keras()
         super().__init__(**kwargs)
         self.step = keras.Variable(
             0, dtype="int32", trainable=False, name="step", aggregation="only_first_replica"
@@ -237,16 +264,41 @@ class GenerativeModel(keras.Model):
         *args,
         **kwargs,
     ):
-        """As in Keras; what a callback will not be able to save is told before the first step.
+        """As in Keras; what cannot be right is told before the first step.
 
         Raises:
-            InputError: see `save`.
+            InputError: arrays that are not as those that the model was made for: another number of
+                them, other shapes, dtypes or ranges; or see `save`, for callbacks.
         """
+        self._check_arrays(x, y)
         for callback in tf.nest.flatten(getattr(callbacks, "callbacks", callbacks)):
             saves = isinstance(callback, keras.callbacks.ModelCheckpoint)
             if saves and not callback.save_weights_only:
                 self._check_savable(callback.filepath)
         return super().fit(x, y, batch_size, epochs, verbose, callbacks, *args, **kwargs)
+
+    def _check_arrays(self, *given):
+        """Checks arrays, of a thousand rows the values too; data sets are checked when traced."""
+        arrays = tf.nest.flatten([a for a in given if a is not None])
+        if not self.feed or not all(isinstance(a, np.ndarray | tf.Tensor) for a in arrays):
+            return
+        kept = given[0] if len(given) == 1 or given[1] is None else given
+        for element, array in zip(self.feed, _columns(self.feed, kept), strict=True):
+            values = np.asarray(array[:1000], "float64")
+            low, high = values.min(initial=np.inf), values.max(initial=-np.inf)
+            if not np.isfinite(values).all():
+                raise InputError(f"{element.name} have NaN or infinite values")
+            slack = 1e-3 * (element.high - element.low) if element.dtype == "float32" else 0
+            if low < element.low - slack or high > element.high + slack:
+                raise InputError(
+                    f"{element.name} are from {low:g} to {high:g}, and have to be from "
+                    f"{element.low:g} to {element.high:g}: {SCALE}"
+                    if element.kind == "images"
+                    else f"{element.name} are from {low:g} to {high:g}, and have to be from "
+                    f"{element.low:g} to {element.high:g}"
+                )
+            if element.kind == "images" and element.low < 0 <= low < high:
+                note(f"no pixel is below 0, but images are in [-1, 1]: {SCALE}")
 
     def save(self, filepath, overwrite=True, zipped=None, **kwargs):
         """Writes a `.keras` file, which is whole or absent; arguments as in Keras.
@@ -334,7 +386,7 @@ class GenerativeModel(keras.Model):
 
     def train_step(self, batch):
         objectives, terms = self.objectives, {}
-        parts = split(without_missing(batch), self.updates_per_step)
+        parts = split(as_fed(self.feed, batch), self.updates_per_step)
         with random.place(self._seed, self.step.value):
             for name, objective in objectives.items():
                 for part in parts[: objective.updates]:
@@ -348,10 +400,11 @@ class GenerativeModel(keras.Model):
         return self._log(terms)
 
     def test_step(self, batch):
+        batch = as_fed(self.feed, batch)
         terms, turn = {}, tf.cast(self._evaluated.result(), tf.int32)
         with random.place(self._seed, turn, testing=True):
             for name, objective in self.objectives.items():
-                values = self._evaluated_terms(objective, without_missing(batch))
+                values = self._evaluated_terms(objective, batch)
                 terms |= {f"{name}/{term}": value for term, value in values.items()}
         self._evaluated.update_state(1)
         return self._log(terms) or {"batches": self._evaluated.result()}  # Keras wants something
@@ -443,11 +496,66 @@ def without_missing(batch):
     return leaves[0] if len(leaves) == 1 else leaves
 
 
+SCALE = "scale 8-bit pixels by x / 127.5 - 1, or let tfgen.from_arrays do it"
+
+
+def as_fed(feed, batch):
+    """A batch, without what is missing, if it is as the model's data are.
+
+    Args:
+        feed: the `Element` of each column; () where nobody has said, and nothing is checked.
+        batch: an array or tensor, a tuple of them, or `{column: array}`.
+
+    Returns:
+        What losses are given: an array or tensor, or a tuple of several.
+
+    Raises:
+        InputError: another number of columns, other names, shapes, or dtypes.
+    """
+    if not feed:
+        return without_missing(batch)
+    columns = _columns(feed, batch)
+    return columns if len(columns) > 1 else columns[0]
+
+
+def _columns(feed, batch):
+    batch = without_missing(batch)
+    names = [element.name for element in feed]
+    wanted = " and ".join(f"{e.name} {e.dtype} {e.of_rows}" for e in feed)
+    if isinstance(batch, dict):
+        if len(set(names)) < len(names) or set(batch) != set(names):
+            raise InputError(f"this model is trained on {wanted}, and got {', '.join(batch)}")
+        batch = tuple(batch[name] for name in names)
+    leaves = tuple(batch) if isinstance(batch, tuple | list) else (batch,)
+    if len(leaves) != len(feed):
+        raise InputError(
+            f"this model is trained on {wanted}, and got {len(leaves)} arrays"
+            + (": leave out what it has no use for" if len(leaves) > len(feed) else "")
+        )
+    fed = []
+    for element, leaf in zip(feed, leaves, strict=True):
+        shape = tf.TensorShape(leaf.shape)
+        if not shape[1:].is_compatible_with(element.shape) if shape.rank else True:
+            raise InputError(
+                f"this model is trained on {wanted}, and got {element.name} of shape {shape}"
+            )
+        dtype = tf.as_dtype(leaf.dtype)
+        if dtype.is_floating != (element.dtype == "float32"):
+            hint = f": {SCALE}" if element.kind == "images" else ""
+            raise InputError(
+                f"this model is trained on {wanted}, and got {element.name} of {dtype.name}{hint}"
+            )
+        fed.append(leaf if isinstance(leaf, np.ndarray) else tf.cast(leaf, element.dtype))
+    return tuple(fed)
+
+
 def split(batch, parts):
     """Cuts a batch, a tensor or a structure of them, into equal parts.
 
     Part k has the rows k, k + parts, k + 2 parts, ...: so the parts that two replicas cut from
     their halves are the halves of the parts that one would cut from the whole.
+
+    What remains of a batch whose number of rows is not known beforehand is left out.
 
     Raises:
         ValueError: the rows cannot be cut evenly.
@@ -462,6 +570,11 @@ def split(batch, parts):
                 f"a batch of {rows} rows cannot be cut into {parts} equal parts: "
                 f"this model takes {parts} parts a step, so use a multiple of {parts}"
             )
+        if rows is None:  # the last batch of some may be smaller
+            whole = tf.shape(leaf)[0] // parts
+            told = f"a batch has fewer rows than the {parts} parts that this model takes a step"
+            with tf.control_dependencies([tf.debugging.assert_positive(whole, told)]):
+                leaf = leaf[: whole * parts]
         leaf = tf.reshape(leaf, tf.concat([[-1, parts], tf.shape(leaf)[1:]], axis=0))
         return tf.unstack(leaf, parts, axis=1)
 

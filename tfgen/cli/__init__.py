@@ -42,6 +42,7 @@ def main():
     # TensorFlow's own log tells of devices and instruction sets, none of which is news.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     os.environ.setdefault("MPLBACKEND", "agg")
+    os.environ["KERAS_BACKEND"] = "tensorflow"  # whatever else Keras is used for here
     with notes(), stopped_by_signals():
         try:
             try:

@@ -13,7 +13,7 @@ import keras
 
 from tfgen.data import Data, from_arrays, load
 from tfgen.errors import InputError
-from tfgen.model import GenerativeModel, Origin
+from tfgen.model import GenerativeModel, Origin, check_keras
 
 
 class Stage(NamedTuple):
@@ -48,6 +48,7 @@ class Stage(NamedTuple):
         """
         model = self.model if isinstance(self.model, keras.Model) else self.model(before)
         model.set_origin(origin)
+        model.feed = tuple(self.data.columns[column] for column in self.data.feed)
         return self._replace(model=model)
 
     def compile(self, **kwargs):
@@ -233,6 +234,7 @@ class Recipe(NamedTuple):
             InputError: settings or data that the recipe does not take, or a recipe of several
                 stages, each of which begins with what the one before has learnt.
         """
+        check_keras()
         settings = self.settings(settings)
         if isinstance(data, str):
             data = load(data)
@@ -271,6 +273,7 @@ class Recipe(NamedTuple):
             seed: set before each stage is made, so that its first weights do not depend on what
                 was trained before; None to leave Keras' generators as they are.
         """
+        check_keras()
         model = None
         if seed is not None:
             keras.utils.set_random_seed(seed % 2**32)
