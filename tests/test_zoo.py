@@ -143,7 +143,7 @@ def test_trains_its_networks_and_nothing_else(trained):
             variables = model.objectives[name].variables
             reached = [bool(s.any()) for s in sums]
             # The bias of a logit may stay, as its slopes at reals and fakes may cancel.
-            assert all(r or v.size == 1 for r, v in zip(reached, variables, strict=True))
+            assert all(r or tuple(v.shape) == (1,) for r, v in zip(reached, variables, strict=True))
         if any(isinstance(o, Update) for o in model.objectives.values()):
             assert any(move.any() for move in moves)
 
