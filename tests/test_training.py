@@ -470,6 +470,20 @@ def begun(tmp_path_factory):
     return folder
 
 
+def test_a_run_of_an_earlier_version_has_fewer_fields(begun, tmp_path):
+    run = shutil.copytree(begun, tmp_path / "run")
+    said = json.loads((run / "run.json").read_text())
+    for field in ("mirror", "start", "precision", "replicas", "image_size", "arrays"):
+        del said[field]
+    for field in ("words", "origin", "files"):
+        del said["described"][field]
+    (run / "run.json").write_text(json.dumps(said))
+    model, data = opening.open_run(run, zoo.find)
+    assert data.origin == "digits" and data.rows("test", 2).shape == (2, 8, 8, 1)
+    before = int(model.step.numpy())
+    assert int(small(run).step.numpy()) > before == 8
+
+
 @pytest.mark.parametrize("case", RUN_FILES)
 def test_a_run_json_that_says_nonsense_is_told(begun, tmp_path, case):
     content, told = RUN_FILES[case]

@@ -122,7 +122,8 @@ def checked(run, path):
             shown = json.dumps(run[field])
             shown = shown if len(shown) <= 60 else f"{shown[:60]}…"
             raise InputError(f"{path}: {field} is {shown}, but has to be {words}")
-    return run
+    since = {"words": [], "origin": run["data"], "files": ""}  # as in `LATER`
+    return run | {"described": since | run["described"]}
 
 
 def write(folder, run):
