@@ -20,21 +20,12 @@ def pack(
 ):
     """Packs a trained model: weights, configuration, a card and a picture, and nothing else."""
     start_tensorflow()
-    from tfgen import figures
-    from tfgen.endpoint import classes
     from tfgen.runs import opening, packing
 
     if dtype not in packing.DTYPES:
         raise InputError(f"--dtype {dtype}: expected {' or '.join(packing.DTYPES)}")
     model, data = zoo.open_model(run)
-    said, picture = opening.read_run(zoo.folder_of(run)), None
-    if "sample" in model.endpoints:
-        rows, element = opening.samples(model, 64)
-        told = classes(model.endpoints["sample"])
-        picture = figures.draw(element, rows, classes=told, **opening.background(data))
-    elif hasattr(model, "preview"):
-        columns = model.preview(data.batch("test", 8))
-        picture = figures.columns([column.numpy() for column in columns])
+    said, picture = opening.read_run(zoo.folder_of(run)), opening.picture(model, data)
     size = packing.pack(model, said, out, picture, dtype=dtype)
     say(f"packed: {out} ({size:,} bytes of weights)")
 

@@ -4,9 +4,10 @@ import pathlib
 
 import keras
 
+from tfgen import figures
 from tfgen.data.data import changes, described, matched
 from tfgen.data.sets import load_again
-from tfgen.endpoint import asked, in_portions, seeds_from
+from tfgen.endpoint import asked, classes, in_portions, seeds_from
 from tfgen.errors import InputError, note
 from tfgen.runs import checkpoints, devices, packing, run_file
 
@@ -135,3 +136,22 @@ def samples(model, count, seed=0, label=None, rows=250):
     labels = asked(endpoint, seeds, label)
     inputs = {"seeds": seeds} | ({} if labels is None else {"labels": labels})
     return in_portions(endpoint, inputs, rows)[element.name], element
+
+
+def picture(model, data):
+    """What a model is shown by: what it makes of the seeds 0 to 63, or of test rows.
+
+    Args:
+        model: a `GenerativeModel`.
+        data: its `Data`.
+
+    Returns:
+        A `PIL.Image`; None for a model that neither samples nor has a preview.
+    """
+    if "sample" in model.endpoints:
+        rows, element = samples(model, 64)
+        told = classes(model.endpoints["sample"])
+        return figures.draw(element, rows, classes=told, **background(data))
+    if hasattr(model, "preview"):
+        return figures.columns([column.numpy() for column in model.preview(data.batch("test", 8))])
+    return None
