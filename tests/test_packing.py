@@ -75,6 +75,8 @@ def test_only_what_endpoints_need_is_packed(run, tmp_path):
     )
     names = packing.used(model)
     assert names and all(name.startswith("generator.") for name in names)
+    picture = opening.picture(*tfgen.open_run(tmp_path / "run", zoo.find))
+    assert picture.width > 3 * picture.height / 8  # eight rows of inputs, answers and truths
 
 
 def test_fit_goes_on_from_a_packed_model(packed):

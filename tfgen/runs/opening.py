@@ -153,5 +153,5 @@ def picture(model, data):
         told = classes(model.endpoints["sample"])
         return figures.draw(element, rows, classes=told, **background(data))
     if hasattr(model, "preview"):
-        return figures.columns([column.numpy() for column in model.preview(data.batch("test", 8))])
+        return figures.columns(model.preview(data.batch("test", 8)))
     return None
