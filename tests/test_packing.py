@@ -118,8 +118,11 @@ def change(folder, settings=None, **others):
 
 
 def test_numbers_that_half_precision_cannot_hold_stay_whole():
-    small = np.array([1.0, 1e-5, -2.0], "float32")
-    assert packing._rounded(small, np.float16).dtype == np.float16
+    for array in ([1.0, 1e-5, -2.0], [0.16, 1.3e-7], [0.16, 6.1e-5, 1e-9]):
+        array = np.array(array, "float32")
+        small = packing._rounded(array, np.float16)
+        assert small.dtype == np.float16
+        assert abs(small - array).max() < 1e-3 * abs(array).max()
     for array in ([1e6, 1.0], [0.0, 1e-9]):  # beyond its range, and below its steps
         assert packing._rounded(np.array(array, "float32"), np.float16).dtype == np.float32
     assert packing._rounded(np.arange(3), np.float16).dtype == np.arange(3).dtype

@@ -226,7 +226,7 @@ def _rounded(array, dtype):
         return array
     with np.errstate(over="ignore"):
         small = array.astype(dtype)
-    # Numbers below the smallest of the type become 0, which matters to none above them.
-    least = abs(array).max(initial=0.0) * 2.0**-14
+    # Of numbers below a thousandth of the largest, what a thousandth would lose may be lost.
+    least = abs(array).max(initial=0.0) * 2.0**-10
     close = abs(small.astype("float32") - array) <= ROUNDED * np.maximum(abs(array), least)
     return small if close.all() else array
