@@ -41,20 +41,30 @@ class Planned(NamedTuple):
     precision: str = "float32"
 
 
-# The games share networks that are small enough for 3 MB, and a moving average of the generator.
-_GAME = {"width": 32, "hidden": 128, "ema": 0.999, "epochs": 8}
+# Networks that are small enough for 3 MB, and a moving average of the generator's weights.
+def _game(model, data="fashion_mnist", **settings):
+    return Planned(model, {"ema": 0.999} | settings, data, "mixed_bfloat16")
 
 
-def _game(model, **settings):
-    return Planned(model, _GAME | settings, "fashion_mnist", "mixed_bfloat16")
-
-
+_NEUTRAL = {"width": 32, "hidden": 128}
 PLAN = {
     "vae-mnist": Planned("vae", {"latent_dim": 50, "layers": 2, "epochs": 60}, "mnist"),
     "cvae-mnist": Planned("cvae", {"attributes": "stroke", "epochs": 30}, "mnist"),
-    "sngan-fashion_mnist": _game("sngan"),
-    "hinge_gan-fashion_mnist": _game("hinge_gan"),
-    "wgan_gp-fashion_mnist": _game("wgan_gp"),
+    "sngan-fashion_mnist": _game("sngan", **_NEUTRAL, epochs=8),
+    "dcgan-fashion_mnist": _game("dcgan", width=32, epochs=12),
+    "cgan-mnist": _game("cgan", "mnist", network="conv", width=32, epochs=10),
+    "infogan-mnist": _game("infogan", "mnist", **_NEUTRAL, epochs=8),
+    "cyclegan-digits": Planned(
+        "cyclegan",
+        {"width": 16, "blocks": 3, "jitter": 1, "batch_size": 4, "epochs": 12},
+        "digit_unpaired",
+    ),
+    "pix2pix-digits": Planned("pix2pix", {"width": 16, "epochs": 4}, "digit_pairs"),
+    "hinge_gan-fashion_mnist": _game("hinge_gan", **_NEUTRAL, epochs=8),
+    "wgan_gp-fashion_mnist": _game("wgan_gp", **_NEUTRAL, epochs=16),
+    "lsgan-fashion_mnist": _game("lsgan", **_NEUTRAL, epochs=5),
+    "acgan-mnist": _game("acgan", "mnist", generator_width=48, epochs=5),
+    "dragan-fashion_mnist": _game("dragan", **_NEUTRAL, epochs=5),
     "gaussian-digits": Planned("gaussian", {}, "digits"),
     "gmm-digits": Planned("gmm", {}, "digits"),
     "gan-ring": Planned("gan", {"network": "neutral", "epochs": 20}, "ring"),

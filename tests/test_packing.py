@@ -134,3 +134,13 @@ def test_an_existing_folder_is_not_touched(run, packed):
     with pytest.raises(InputError, match="exists already"):
         packing.pack(model, said, packed)
     assert not [path for path in packed.parent.iterdir() if path.name.startswith(".")]
+
+
+def test_single_numbers_are_packed(tmp_path):
+    """As of a Gaussian, whose weights are no networks."""
+    train(zoo.find("gmm"), tmp_path / "run", {}, Setup("ring"), steps=5, verbose=0)
+    whole, _ = tfgen.open_run(tmp_path / "run", zoo.find)
+    packing.pack(whole, opening.read_run(tmp_path / "run"), tmp_path / "packed")
+    model, _ = tfgen.open_run(tmp_path / "packed", zoo.find)
+    points = model.sample(tf.range(50)).numpy()
+    np.testing.assert_allclose(points, whole.sample(tf.range(50)).numpy(), atol=5e-3)

@@ -222,6 +222,7 @@ Trained by
 
 def _rounded(array, dtype):
     """An array in a smaller type, where that changes no number by more than its rounding."""
+    array = np.asarray(array)  # a single number is none
     if array.dtype != np.float32:
         return array
     with np.errstate(over="ignore"):
