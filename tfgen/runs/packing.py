@@ -12,6 +12,7 @@ their hash.
 import hashlib
 import json
 import pathlib
+import re
 
 import keras
 import numpy as np
@@ -33,7 +34,7 @@ def names(model):
     """`{name: variable}` of all that a model's use depends on, by names that every build gives.
 
     A name is the attribute that holds the network, the variable's place in it, and its own name:
-    `generator.003.kernel`.
+    `generator.003.kernel`, without the number that Keras puts behind a second of the same name.
     """
     seen = {id(v) for metric in model.metrics for v in metric.variables} | {id(model.step)}
     found = {}
@@ -46,9 +47,13 @@ def names(model):
             for i, variable in enumerate(network.variables):
                 if id(variable) not in seen:
                     seen.add(id(variable))
-                    found[f"{owner}.{i:03d}.{variable.name}"] = variable
+                    found[f"{owner}.{i:03d}.{_plain(variable)}"] = variable
     rest = [v for v in model.variables if id(v) not in seen]
-    return found | {f"own.{i:03d}.{v.name}": v for i, v in enumerate(rest)}
+    return found | {f"own.{i:03d}.{_plain(v)}": v for i, v in enumerate(rest)}
+
+
+def _plain(variable):
+    return re.sub(r"_\d+$", "", variable.name)
 
 
 def used(model):
