@@ -2,13 +2,18 @@
 
     python benchmarks/train_step.py
 
-Prints seconds a step (the least of several rounds, taken in turns in one process) and ratios to the
+Prints seconds a step (the least of several rounds, taken in turns) and ratios to the
 hand-written `tf.function` loop: a DCGAN (28 x 28, batch 64) and a VAE (784-400-20, batch 128), on
 random numbers. PyTorch's eager step stands beside them where torch is installed.
 """
 
 import argparse
+import contextlib
+import importlib.util
 import os
+import pathlib
+import subprocess
+import sys
 import time
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -144,67 +149,28 @@ def vae_step(encoder, decoder):
     return step
 
 
+@contextlib.contextmanager
 def by_torch(name, steps):
-    """PyTorch's eager step of the same shapes."""
-    import torch
-    from torch import nn
+    """PyTorch's eager step of the same shapes, in a process of its own.
 
-    def adam(*networks, **options):
-        return torch.optim.Adam([p for n in networks for p in n.parameters()], **options)
-
-    images = torch.rand(64 if name == "dcgan" else 128, 1, 28, 28) * 2 - 1
-    if name == "dcgan":
-        up = {"kernel_size": 5, "stride": 2, "padding": 2, "output_padding": 1}
-        down = {"kernel_size": 5, "stride": 2, "padding": 2}
-        generator = nn.Sequential(
-            *[nn.Linear(100, 6272, bias=False), nn.Unflatten(1, (128, 7, 7))],
-            *[nn.BatchNorm2d(128), nn.ReLU(), nn.ConvTranspose2d(128, 64, bias=False, **up)],
-            *[nn.BatchNorm2d(64), nn.ReLU(), nn.ConvTranspose2d(64, 1, **up), nn.Tanh()],
-        )
-        discriminator = nn.Sequential(
-            *[nn.Conv2d(1, 64, **down), nn.LeakyReLU(0.2)],
-            *[nn.Conv2d(64, 128, bias=False, **down), nn.BatchNorm2d(128), nn.LeakyReLU(0.2)],
-            *[nn.Flatten(), nn.Linear(6272, 1)],
-        )
-        players = [adam(n, lr=2e-4, betas=(0.5, 0.999)) for n in (discriminator, generator)]
-        softplus = nn.functional.softplus
-
-        def step():
-            fakes = generator(torch.rand(64, 100) * 2 - 1).detach()
-            loss = softplus(-discriminator(images)).mean() + softplus(discriminator(fakes)).mean()
-            players[0].zero_grad()
-            loss.backward()
-            players[0].step()
-            loss = softplus(-discriminator(generator(torch.rand(64, 100) * 2 - 1))).mean()
-            players[1].zero_grad()
-            loss.backward()
-            players[1].step()
-
-    else:
-        encoder = nn.Sequential(nn.Flatten(), nn.Linear(784, 400), nn.Tanh(), nn.Linear(400, 40))
-        decoder = nn.Sequential(nn.Linear(20, 400), nn.Tanh(), nn.Linear(400, 784))
-        optimizer = adam(encoder, decoder, lr=1e-3)
-
-        def step():
-            targets = (torch.rand_like(images) < (images + 1) / 2).float()
-            mean, log_variance = encoder(targets).chunk(2, -1)
-            latents = mean + (0.5 * log_variance).exp() * torch.randn_like(mean)
-            loss = nn.functional.binary_cross_entropy_with_logits(
-                decoder(latents), targets.flatten(1), reduction="none"
-            ).sum(-1)
-            kl = 0.5 * (log_variance.exp() + mean**2 - 1 - log_variance).sum(-1)
-            optimizer.zero_grad()
-            (loss + kl).mean().backward()
-            optimizer.step()
+    TensorFlow and PyTorch in one process end in a segmentation fault, with some of their versions.
+    """
+    peer = subprocess.Popen(
+        [sys.executable, pathlib.Path(__file__).with_name("torch_step.py"), name, str(steps)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
 
     def run():
-        step()
-        start = time.perf_counter()
-        for _ in range(steps):
-            step()
-        return (time.perf_counter() - start) / steps
+        print(file=peer.stdin, flush=True)
+        return float(peer.stdout.readline())
 
-    return run
+    try:
+        yield run
+    finally:
+        peer.stdin.close()
+        peer.wait()
 
 
 def main():
@@ -223,16 +189,17 @@ def main():
             "fit, step by step": under_fit(name, steps, 1),
             "fit, mixed_bfloat16": under_fit(name, steps, 10, "mixed_bfloat16"),
         }
-        try:
-            runs["PyTorch, eager"] = by_torch(name, steps)
-        except ImportError:
-            Console(stderr=True).print("torch is not installed: its row is left out")
-        for run in runs.values():
-            run()
-        least = dict.fromkeys(runs, float("inf"))
-        for _ in range(rounds):
-            for label, run in runs.items():
-                least[label] = min(least[label], run())
+        with contextlib.ExitStack() as stack:
+            if importlib.util.find_spec("torch"):
+                runs["PyTorch, eager"] = stack.enter_context(by_torch(name, steps))
+            else:
+                Console(stderr=True).print("torch is not installed: its row is left out")
+            for run in runs.values():
+                run()
+            least = dict.fromkeys(runs, float("inf"))
+            for _ in range(rounds):
+                for label, run in runs.items():
+                    least[label] = min(least[label], run())
         for label, seconds in least.items():
             ratio = seconds / least["hand-written tf.function"]
             table.add_row(f"{name}: {label}", f"{seconds:.4f}", f"{ratio:.3f}")
