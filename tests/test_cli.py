@@ -542,7 +542,10 @@ def test_quickstart_works_a_second_time(tfgen, tmp_path, monkeypatch):
     first, second = (tfgen("quickstart", "--folder", folder) for _ in range(2))
     assert first.code == 0 and f"verified and delivered: {folder / 'export'}" in first.out
     assert second.code == 0 and f"delivered already: {folder / 'export'}" in second.out
-    assert (folder / "samples.png").exists() and (folder / "export" / "model.tflite").exists()
+    for name in ("samples.png", "zoo.png", "export/model.tflite", "run/run.json"):
+        assert (folder / name).exists()
+    following = first.out.split("next:")[1].strip().splitlines()
+    assert len(following) == 3 and all(line.strip().startswith("tfgen ") for line in following)
 
 
 def test_export_to_onnx(trained, tfgen, tmp_path):
