@@ -29,7 +29,6 @@ from rich.table import Table
 import tfgen
 import zoo
 from tfgen import figures, files, metrics
-from tfgen.endpoint import classes
 from tfgen.runs import opening, packing, training
 
 RUNS, EXHIBITS = pathlib.Path("runs/exhibits"), zoo.HERE / "exhibits"
@@ -126,16 +125,6 @@ def measure(name):
     return [{"what": what, "value": value, "command": command} for what, value in numbers]
 
 
-def picture(model, data):
-    """What is shown of it, a `PIL.Image`."""
-    if "sample" not in model.endpoints:
-        columns = model.preview(data.batch("test", 8))
-        return figures.columns(list(map(np.asarray, columns)))
-    rows, element = opening.samples(model, 64)
-    told = classes(model.endpoints["sample"])
-    return figures.draw(element, rows, classes=told, **opening.background(data))
-
-
 def wall():
     """All exhibits as one picture, a row each: the first thing that `tfgen quickstart` shows."""
     rows, families = {}, {entry.name: entry.family for entry in zoo.entries()}
@@ -207,7 +196,7 @@ def main():
         numbers = measure(name)
         if (EXHIBITS / name).exists():
             shutil.rmtree(EXHIBITS / name)
-        shown = picture(model, data)
+        shown = opening.picture(model, data)
         size = packing.pack(model, opening.read_run(folder), EXHIBITS / name, shown, numbers)
         print(f"{name}: {size / 1e6:.2f} MB; {numbers}", flush=True)
 

@@ -49,8 +49,6 @@ FIELDS = {
             and isinstance(v.get("sizes"), dict)
             and isinstance(v.get("feed"), list)
             and isinstance(v.get("classes"), list)
-            and isinstance(v.get("words"), list)
-            and {"name", "paired", "origin", "files"} <= set(v)
             and _all_are(dict, [*v["columns"].values(), *v["sizes"].values()])
             and _all_are(str, [*v["feed"], *v["classes"]])
             and set(v["feed"]) <= set(v["columns"])
