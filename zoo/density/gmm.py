@@ -23,7 +23,7 @@ from tfgen.endpoint import SEEDS, Element, Endpoint
 from tfgen.errors import InputError, check_choice
 from tfgen.model import mean_over_replicas, update
 from tfgen.runs.recipes import Stage, Tiny
-from zoo.density.gaussian import (
+from zoo.density._density import (
     Density,
     check_rows,
     check_size,
@@ -151,7 +151,7 @@ class GMM(Density):
         return seconds / counts[:, None, None] - shifts[:, :, None] * shifts[:, None, :]
 
     def factored(self, covariances):
-        """Factors, inverses and log-determinants, as `gaussian.factored`."""
+        """Factors, inverses and log-determinants, as `_density.factored`."""
         return factored(covariances)
 
     def whitened(self, offsets):
