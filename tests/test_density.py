@@ -5,7 +5,11 @@ import pytest
 import tensorflow as tf
 import tensorflow_probability as tfp
 from scipy import stats
+from sklearn.datasets import load_digits
+from sklearn.decomposition import PCA
 from sklearn.mixture import GaussianMixture
+from sklearn.model_selection import GridSearchCV
+from sklearn.neighbors import KernelDensity
 
 import zoo
 from tests.conftest import mirrored
@@ -16,7 +20,7 @@ from tfgen.errors import InputError
 from tfgen.runs.checkpoints import Diverged
 from tfgen.runs.recipes import Setup
 from tfgen.runs.training import train
-from zoo.density.gaussian import moments
+from zoo.density._density import moments
 from zoo.density.gmm import GMM, DiagonalGMM
 
 tfd = tfp.distributions
@@ -125,7 +129,7 @@ def test_moments_are_the_same_on_replicas_of_unequal_numbers_of_rows():
 def test_portions_of_rows_add_up(monkeypatch):
     rows = tf.constant(points(101).rows("train"))
     whole = moments(rows)
-    monkeypatch.setattr("zoo.density.gaussian.PORTION", 3 * 7)  # numbers: 7 rows at once, 3 left
+    monkeypatch.setattr("zoo.density._density.PORTION", 3 * 7)  # numbers: 7 rows at once, 3 left
     for one, two in zip(whole, tf.function(moments)(rows), strict=True):
         np.testing.assert_allclose(two, one, rtol=1e-12)
 
@@ -169,7 +173,7 @@ def test_covariances_that_cannot_be_had_are_named(name, rows, given, told):
         start(name, data, **given)
 
 
-@pytest.mark.parametrize("name", ["gaussian", "gmm"])
+@pytest.mark.parametrize("name", ["gaussian", "gmm", "kde"])
 def test_other_rows_are_refused(name):
     tokens = from_arrays(np.ones([20, 4], "int32"))
     for data, told in ((load("digit_pairs"), "has images of two domains"), (tokens, "has tokens")):
@@ -305,3 +309,160 @@ def test_a_component_that_shrinks_to_a_row_is_named(tmp_path):
         Diverged, match="em/narrowest became nan at step .*: take a ridge, or fewer"
     ):
         train(zoo.find("gmm"), tmp_path / "run", given, setup, verbose=0)
+
+
+# Probabilistic principal component analysis
+
+
+def covariance(model):
+    """C = W W^T + s^2 I."""
+    weights, deviation = np.array(model.weights_, "float64"), float(model.deviation)
+    return weights @ weights.T + deviation**2 * np.eye(model.size)
+
+
+def test_ppca_is_the_closed_form_of_the_paper():
+    data = points(size=6)
+    model, rows = fitted("ppca", data, components=2), data.rows("train")
+    values = np.linalg.eigvalsh(np.cov(rows.T, bias=True))[::-1]
+    assert float(model.deviation) ** 2 == pytest.approx(values[2:].mean(), rel=1e-5)
+    found = np.linalg.eigvalsh(covariance(model))[::-1]
+    np.testing.assert_allclose(found[:2], values[:2], rtol=1e-5)
+    # scikit-learn divides by N - 1.
+    other = PCA(2).fit(rows.astype("float64")).get_covariance() * (1 - 1 / len(rows))
+    np.testing.assert_allclose(covariance(model), other, atol=1e-5)
+    truth = stats.multivariate_normal(rows.mean(axis=0), covariance(model))
+    np.testing.assert_allclose(model.log_prob(rows), truth.logpdf(rows), rtol=1e-4)
+    most = -0.5 * (6 * np.log(2 * np.pi) + np.log(values[:2]).sum())
+    most -= 0.5 * (4 * np.log(values[2:].mean()) + 6)
+    assert np.mean(model.log_prob(rows)) == pytest.approx(most, rel=1e-6)
+
+
+def test_the_term_of_ppca_is_the_mean_log_density():
+    stage = start("ppca", points(size=6), components=2)
+    (term,) = fit(stage)["likelihood/log_prob"]
+    assert term == pytest.approx(np.mean(stage.model.log_prob(stage.data.rows("train"))), rel=1e-6)
+
+
+def test_em_of_ppca_never_falls_and_ends_at_the_closed_form():
+    data = points(size=6)
+    closed, stage = fitted("ppca", data, components=2), start("ppca", data, components=2, fit="em")
+    terms = fit(stage, 400)["em/log_prob"]
+    assert np.diff(terms).min() > -2e-6 and terms[-1] > terms[0] + 0.1
+    np.testing.assert_allclose(covariance(stage.model), covariance(closed), atol=1e-4)
+    rows = data.rows("train")
+    assert terms[-1] == pytest.approx(np.mean(closed.log_prob(rows)), abs=1e-5)
+
+
+def test_a_step_of_em_is_that_of_the_paper():
+    stage = start("ppca", points(size=5), components=2, fit="em")
+    model, rows = stage.model, stage.data.rows("train").astype("float64")
+    weights, noise = np.array(model.weights_, "float64"), float(model.deviation) ** 2
+    spread = np.cov(rows.T, bias=True)
+    inverse = np.linalg.inv(weights.T @ weights + noise * np.eye(2))
+    fitted_ = spread @ weights
+    fitted_ = fitted_ @ np.linalg.inv(noise * np.eye(2) + inverse @ weights.T @ fitted_)
+    left = np.trace(spread - spread @ weights @ inverse @ fitted_.T) / 5
+    fit(stage, 1)
+    np.testing.assert_allclose(model.weights_, fitted_, rtol=1e-4, atol=1e-5)
+    assert float(model.deviation) ** 2 == pytest.approx(left, rel=1e-5)
+
+
+@pytest.mark.parametrize("kind", ["closed", "em"])
+def test_ppca_projects_as_pca_does(kind):
+    data = points(size=6)
+    stage, rows = start("ppca", data, components=2, fit=kind), data.rows("train")
+    steps = 1 if kind == "closed" else 400
+    stage.model.fit(stage.batches(), steps_per_epoch=steps, shuffle=False, verbose=0)
+    model = stage.model
+    other = PCA(2).fit(rows)
+    nearest = other.inverse_transform(other.transform(rows))
+    np.testing.assert_allclose(model.reconstruct(rows), nearest, atol=1e-3)
+    # The mean of the posterior is shorter than the nearest point of the plane.
+    shrunk = np.linalg.norm(model.decode(model.encode(rows)) - model.centre, axis=1)
+    assert (shrunk < np.linalg.norm(nearest - model.centre, axis=1)).all()
+
+
+def test_samples_of_ppca_have_its_covariance():
+    model = fitted("ppca", points(size=4), components=2)
+    samples = model.sample(tf.range(20_000)).numpy()
+    np.testing.assert_allclose(np.cov(samples.T), covariance(model), atol=0.15)
+
+
+@pytest.mark.parametrize(
+    ("rows", "components", "told"),
+    [
+        (np.eye(9)[:4], 4, "components=4, but arrays has 4 rows of 9 numbers: take fewer than 4"),
+        (np.ones([20, 3]), 3, "has 20 rows of 3 numbers: take fewer than 3"),
+    ],
+)
+def test_components_that_rows_cannot_have_are_named(rows, components, told):
+    rows = rows.astype("float32")
+    with pytest.raises(InputError, match=told):
+        start("ppca", from_arrays(rows, test=rows), components=components)
+
+
+def test_rows_of_fewer_directions_than_components_are_named(tmp_path):
+    rows = points(size=2).rows("train") @ np.float32([[1, 0, 1, 2], [0, 1, 1, 3]])
+    setup = Setup(from_arrays(rows))
+    with pytest.raises(Diverged, match="likelihood/log_prob became nan .*: take fewer components"):
+        train(zoo.find("ppca"), tmp_path / "run", {"components": 2}, setup, verbose=0)
+
+
+# Kernel density estimate
+
+
+def test_kde_is_that_of_scikit_learn():
+    data = points(200)
+    model = fitted("kde", data, bandwidth=0.3)
+    other = KernelDensity(bandwidth=0.3, atol=0, rtol=0).fit(data.rows("train"))
+    tests = data.rows("test")
+    np.testing.assert_allclose(model.log_prob(tests), other.score_samples(tests), atol=1e-3)
+    assert float(model.bandwidth) == pytest.approx(0.3)
+
+
+def test_the_search_picks_the_bandwidth_of_scikit_learn():
+    data = points(203)  # folds of unequal size
+    stage = start("kde", data, lowest=0.02, highest=5.0, candidates=12)
+    terms = fit(stage)
+    grid = {"bandwidth": np.geomspace(0.02, 5.0, 12)}
+    other = GridSearchCV(KernelDensity(atol=0, rtol=0), grid).fit(data.rows("train"))
+    assert float(stage.model.bandwidth) == pytest.approx(other.best_params_["bandwidth"], rel=1e-6)
+    # A fold's score is a sum of log-densities, and the grid's their mean over five folds.
+    mean = other.best_score_ * 5 / 203
+    assert terms["search/log_prob"][0] == pytest.approx(mean, rel=1e-5)
+
+
+def test_the_digits_of_the_lecture_have_its_bandwidth():
+    """scikit-learn's example: 3.79 for pixels of 0 to 16, of 15 principal components."""
+    images = (load_digits().images[..., None] / 8.0 - 1.0).astype("float32")
+    model = fitted("kde", from_arrays(images, test=images[:5]), components=15)
+    assert 8.0 * float(model.bandwidth) == pytest.approx(3.79269, abs=1e-4)
+    other = PCA(15).fit(images.reshape(-1, 64))
+    density = KernelDensity(bandwidth=float(model.bandwidth), atol=0, rtol=0)
+    density.fit(other.transform(images.reshape(-1, 64)))
+    expected = density.score_samples(other.transform(images[:5].reshape(-1, 64)))
+    np.testing.assert_allclose(model.log_prob(images[:5]), expected, atol=1e-3)
+
+
+def test_samples_of_a_kde_are_rows_and_noise():
+    data = points(200, size=2)
+    model, rows = fitted("kde", data, bandwidth=0.5), data.rows("train")
+    samples = model.sample(tf.range(20_000)).numpy()
+    np.testing.assert_allclose(samples.mean(axis=0), rows.mean(axis=0), atol=0.05)
+    spread = np.cov(rows.T, bias=True) + 0.25 * np.eye(2)
+    np.testing.assert_allclose(np.cov(samples.T), spread, atol=0.1)
+    assert integral(model, -12.0, 12.0) == pytest.approx(1.0, abs=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        ({"bandwidth": 0.0}, "bandwidth=0: it is a deviation and has to be above 0"),
+        ({"lowest": 2.0}, "lowest=2 is above highest=1.25"),
+        ({"folds": 301}, "folds=301, but arrays has 300 rows: take 2 to 300"),
+        ({"components": 4}, "components=4, but arrays has 300 rows of 3 numbers: take 1 to 3"),
+    ],
+)
+def test_kernel_densities_that_cannot_be_had_are_named(given, told):
+    with pytest.raises(InputError, match=told):
+        start("kde", points(), **given)
