@@ -2,9 +2,10 @@
 
     python benchmarks/modes.py
 
-Trains each model of `zoo/adversarial` that takes points, and the plain GAN with each remedy, on a
-ring of 8 Gaussians and a grid of 25. All have the same two hidden layers of 128 units, and the same
-latents, rate, batches and number of steps, and are trained from several seeds. Counts as in
+Trains each model of `zoo/adversarial` and `zoo/inference` that takes points, and the plain GAN with
+each remedy, on a ring of 8 Gaussians and a grid of 25. All have the same two hidden layers of 128
+units, latents, rate, batches and number of steps, but for ALI, which has the networks, latents and
+rate of its authors' experiment, and are trained from several seeds. Counts as in
 VEEGAN (Srivastava et al., 2017, arXiv:1705.07761, section 4.1): of 2,500 samples those are of
 high quality that are within 3 deviations of the nearest mode, and a mode is found if it is the
 nearest to at least one of these.
@@ -60,6 +61,8 @@ OWN = {
     },
     "minibatch_gan": {"minibatch_gan": {"kernels": 16}},
     "semi_supervised_gan": {"semi_supervised_gan": {"labelled": 200}},
+    "bigan": {"bigan": {"hidden": 128}},
+    "ali": {"ali": {"latent_dim": 2, "learning_rate": 1e-4, "beta_1": 0.8}},  # its paper's
 }
 
 
@@ -71,7 +74,7 @@ def methods():
     """
     found = {}
     for name, path in zoo.paths().items():
-        if path.parent.name == "adversarial":
+        if path.parent.name in ("adversarial", "inference"):
             recipe = zoo.find(name)
             shared = {key: SHARED[key] for key in SHARED if key in recipe.settings({})}
             for label, own in OWN.get(name, {name: {}}).items():
