@@ -52,7 +52,7 @@ class VAEDis(VAEGAN):
 
 def recipe(
     data,
-    weight=1e-2,
+    weight=1.0,
     latent_dim=128,
     width=64,
     features_width=32,
@@ -67,7 +67,7 @@ def recipe(
     The paper does not say how the GAN is trained; here as DCGAN is: Adam 2e-4 with beta_1 0.5.
 
     Args:
-        weight: of the features' term: a sum over all features, of which there are thousands
+        weight: of the features' term, their inverse variance; 1 is the paper's
         width: channels of the largest feature map of generator, encoder and decoder
         features_width: channels of the discriminator's first convolution; later ones have 4 and 8
             times as many
@@ -89,4 +89,15 @@ def recipe(
     yield Stage(second, data, optimizer(), batch_size, epochs)
 
 
-TINY = (Tiny({"latent_dim": 4, "width": 8, "features_width": 4, "hidden": 16, "batch_size": 16}),)
+TINY = (
+    Tiny(
+        {
+            "weight": 0.01,
+            "latent_dim": 4,
+            "width": 8,
+            "features_width": 4,
+            "hidden": 16,
+            "batch_size": 16,
+        }
+    ),
+)
