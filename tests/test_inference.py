@@ -18,6 +18,8 @@ from zoo.inference.bigan import BiGAN
 from zoo.inference.vae_dis import VAEDis
 from zoo.inference.vae_gan import VAEGAN
 from zoo.variational.aae import AAE
+from zoo.variational.alpha_gan import AlphaGAN
+from zoo.variational.avb import AVB
 
 NUMBER = Element("points", (1,))
 
@@ -183,7 +185,7 @@ def test_the_second_stage_of_vae_dis_keeps_the_discriminator_of_the_first():
     assert all(np.array_equal(a, b) for a, b in zip(before, judge.variables, strict=True))
 
 
-@pytest.mark.parametrize("name", ["vae_gan", "vae_dis"])
+@pytest.mark.parametrize("name", ["vae_gan", "vae_dis", "avb"])
 def test_what_makes_images_refuses_points(name):
     recipe = zoo.find(name)
     with pytest.raises(InputError, match="images, but"):
@@ -246,3 +248,112 @@ def test_the_error_is_a_sum_over_the_numbers_of_a_row():
     squares = (rows - stage.model.reconstruct(rows).numpy()) ** 2
     expected = squares.sum(axis=(1, 2, 3)).mean()
     assert value(stage.model, stage.model.error, tf.constant(rows)) == pytest.approx(expected)
+
+
+# Adversarial variational Bayes.
+
+SCALE, MEANS = 0.6, (-0.4, 0.9)  # of q(z|x) for x = 0 and x = 1
+
+
+def avb():
+    """Of one coin x: the encoder gives N(MEANS[x], SCALE^2), and T is log q(z|x) - log p(z)."""
+    pixel, noise, latent = keras.Input([1, 1, 1]), keras.Input([1]), keras.Input([1])
+    x = keras.layers.Flatten()(pixel)
+    last = keras.layers.Dense(1)
+    encoder = keras.Model([pixel, noise], last(keras.layers.Concatenate()([x, noise])))
+    last.set_weights([np.array([[MEANS[1] - MEANS[0]], [SCALE]]), np.array(MEANS[:1])])
+    square = keras.layers.Multiply()([latent, latent])
+    both = keras.layers.Multiply()([x, latent])
+    ratio = keras.layers.Dense(1)
+    features = keras.layers.Concatenate()([square, latent, both, x])
+    judge = keras.Model([pixel, latent], ratio(features))
+    (low, high), precision = MEANS, 1 / SCALE**2
+    slopes = (1 - precision) / 2, low * precision, (high - low) * precision
+    slopes += ((low**2 - high**2) / 2 * precision,)
+    bias = -math.log(SCALE) - low**2 / 2 * precision
+    ratio.set_weights([np.array(slopes)[:, None], np.array([bias])])
+    entry = keras.Input([1])
+    decoder = keras.Model(entry, keras.layers.Reshape([1, 1, 1])(keras.layers.Dense(1)(entry)))
+    return AVB(encoder, decoder, judge, Element("images", (1, 1, 1), "float32", -1.0, 1.0))
+
+
+def test_the_ratio_of_avb_gives_the_divergence_from_the_prior():
+    model, images = avb(), np.resize([-1.0, 1.0, 1.0], [60_000, 1, 1, 1]).astype("float32")
+    with random.place(0, tf.constant(0)):
+        found = float(model.negative_bound(tf.constant(images))["kl"])
+    share = (1 / 3, 2 / 3)
+    known = sum(
+        p * 0.5 * (m**2 + SCALE**2 - 1 - 2 * math.log(SCALE))
+        for p, m in zip(share, MEANS, strict=True)
+    )
+    assert found == pytest.approx(known, abs=0.01)
+
+
+def test_the_log_ratio_is_the_best_discriminator_of_avb():
+    model, images = avb(), np.resize([-1.0, 1.0, 1.0], [6_000, 1, 1, 1])
+    known = model.discriminator.layers[-1].get_weights()
+    z = np.linspace(-8, 8, 20_001)
+    prior, best = stats.norm.pdf(z), 0
+    for share, mean in zip((1 / 3, 2 / 3), MEANS, strict=True):
+        q = stats.norm.pdf(z, mean, SCALE)
+        best += share * np.trapezoid(q * np.log1p(prior / q) + prior * np.log1p(q / prior), z)
+    assert play(model, "discriminator", images, 200, 0.002) == pytest.approx(best, abs=0.005)
+    for a, b in zip(known, model.discriminator.layers[-1].get_weights(), strict=True):
+        np.testing.assert_allclose(a, b, atol=0.08)
+
+
+# alpha-GAN.
+
+
+def alpha_gan(codes, images):
+    """Of numbers: E(x) = x / 2, G(z) = 2 z + 1; both discriminators are linear, with slopes."""
+    coders = linear(1, [[2.0]], [1.0]), linear(1, [[0.5]], [0.0])
+    judges = linear(1, [[images]], [0.2]), linear(1, [[codes]], [-0.1])
+    return AlphaGAN(*coders, *judges, NUMBER, 3.0)
+
+
+def test_the_players_of_alpha_gan_minimize_minus_the_logit():
+    rows = np.linspace(-2, 3, 32)[:, None].astype("float32")
+    model = alpha_gan(codes=0.7, images=-0.4)
+    with random.place(0, tf.constant(0)):
+        made = model.sample(random.fresh(rows)).numpy()
+    apart = 3.0  # |x - G(E(x))| = 1 everywhere, times lambda
+    fooled = -(0.7 * rows / 2 - 0.1).mean()
+    assert value(model, model.encoder_loss, tf.constant(rows)) == pytest.approx(apart + fooled)
+    logits = [-0.4 * x + 0.2 for x in (rows + 1, made)]  # remade and sampled
+    found = value(model, model.generator_loss, tf.constant(rows))
+    assert found == pytest.approx(apart - sum(x.mean() for x in logits), rel=1e-5)
+    # R(p) = -log p + log(1 - p) is that, of p the sigmoid.
+    p = 1 / (1 + np.exp(-logits[0].astype("float64")))
+    np.testing.assert_allclose(-np.log(p) + np.log(1 - p), -logits[0], rtol=1e-4, atol=1e-6)
+
+
+def test_discriminators_of_alpha_gan_see_the_prior_as_real_and_both_fakes():
+    rows = np.linspace(-2, 3, 32)[:, None].astype("float32")
+    model = alpha_gan(codes=0.7, images=-0.4)
+    with random.place(0, tf.constant(0)):
+        seeds = random.fresh(rows)
+        made, prior = model.sample(seeds).numpy(), model.latents(seeds).numpy()
+    real, remade, samples = (-0.4 * x + 0.2 for x in (rows, rows + 1, made))
+    told = sum(np.logaddexp(0, x).mean() for x in (-real, remade, samples))
+    found = value(model, model.discriminator_loss, tf.constant(rows))
+    assert found == pytest.approx(told, rel=1e-5)
+    told = np.logaddexp(0, 0.1 - 0.7 * prior).mean() + np.logaddexp(0, 0.35 * rows - 0.1).mean()
+    assert value(model, model.code_loss, tf.constant(rows)) == pytest.approx(told, rel=1e-5)
+
+
+def test_without_an_opinion_alpha_gan_is_an_autoencoder():
+    rows = tf.constant(np.linspace(-2, 3, 32)[:, None], tf.float32)
+    model = alpha_gan(codes=0.0, images=0.0)
+    weights = [v.value for n in (model.encoder, model.generator) for v in n.trainable_variables]
+
+    def slopes(loss, *given):
+        with random.place(0, tf.constant(0)), tf.GradientTape() as tape:
+            tape.watch(weights)
+            total = tf.add_n(tf.nest.flatten(loss(*given)))
+        return tape.gradient(total, weights)
+
+    own = slopes(lambda: 3.0 * tf.reduce_mean(tf.abs(rows - model.reconstruct(rows))))
+    for loss, mine in ((model.encoder_loss, slice(2)), (model.generator_loss, slice(2, 4))):
+        for a, b in zip(slopes(loss, rows)[mine], own[mine], strict=True):
+            np.testing.assert_allclose(a, b, rtol=1e-6)
