@@ -86,7 +86,9 @@ PLAN = {
     "dragan-fashion_mnist": _game("dragan", **_NEUTRAL, epochs=5),
     "gaussian-digits": Planned("gaussian", {}, "digits"),
     "gmm-digits": Planned("gmm", {}, "digits"),
-    "projection_gan-mnist": _game("projection_gan", "mnist", width=32, latent_dim=64, epochs=6),
+    "projection_gan-mnist": _game(
+        "projection_gan", "mnist", width=32, n_critic=1, learning_rate=5e-4, epochs=5
+    ),
     "gan-mnist": _game("gan", "mnist", network="neutral", **_NEUTRAL, epochs=5),
 }
 
