@@ -161,7 +161,7 @@ def report():
         size = (folder / packing.WEIGHTS).stat().st_size
         lines.append(
             f"| {name} | {config['steps']:,} | {' | '.join(cells)} | {size / 1e6:.2f} "
-            f"| {config['licence_of_data'].split(',')[0]} |\n"
+            f"| {config['licence_of_data'].split(' (')[0]} |\n"
         )
     (EXHIBITS.parents[1] / "docs/exhibits.md").write_text(TABLE + "".join(lines))
 
