@@ -44,10 +44,11 @@ class Stage(NamedTuple):
 
         Args:
             before: the model of the stage before, or None.
-            origin: the model's `tfgen.model.Origin`, or None.
+            origin: the model's `tfgen.model.Origin`; None leaves what it has.
         """
         model = self.model if isinstance(self.model, keras.Model) else self.model(before)
-        model.set_origin(origin)
+        if origin:
+            model.set_origin(origin)
         model.feed = tuple(self.data.columns[column] for column in self.data.feed)
         return self._replace(model=model)
 
