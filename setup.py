@@ -17,7 +17,7 @@ setup(
     py_modules=["tfgen_zoo"],
     packages=find_packages(include=["tfgen*", "zoo*", "export*"]),
     package_data={
-        "zoo": ["*/*.md", "exhibits/*/*"],
+        "zoo": ["*/*.md", "exhibits/*.png", "exhibits/*/*"],
         "export": ["page/*", "wall/*"],
         "tfgen": ["reports/pages/*"],
     },
