@@ -3,10 +3,14 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
 
-.PHONY: quickstart test lint clean
+.PHONY: quickstart gallery test lint clean
 
 quickstart: $(VENV)/installed
 	$(BIN)/tfgen quickstart
+
+gallery: $(VENV)/installed-onnx
+	rm -rf build/gallery
+	$(BIN)/tfgen gallery --out build/gallery
 
 test: $(VENV)/installed-test
 	$(BIN)/python -m pytest $(ARGS)
@@ -22,6 +26,10 @@ $(VENV)/installed: requirements.txt setup.py
 
 $(VENV)/installed-test: $(VENV)/installed
 	$(BIN)/pip install --quiet --disable-pip-version-check -c requirements.txt -e ".[test]"
+	@touch $@
+
+$(VENV)/installed-onnx: $(VENV)/installed
+	$(BIN)/pip install --quiet --disable-pip-version-check -c requirements.txt -e ".[onnx]"
 	@touch $@
 
 $(VENV)/installed-lint: $(VENV)/installed

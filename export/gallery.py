@@ -2,7 +2,8 @@
 
     OUT/index.html           a wall of pictures by family, with search
     OUT/pictures/            what is on the wall
-    OUT/models/<name>/       a page a model: `model.json`, its graphs in `onnx/`
+    OUT/models/<name>/       a page a model: `model.json`, its graphs in `onnx/`; of translators a
+                             test image of each domain in `examples/`
     OUT/page/                what all pages share: scripts, styles, and ONNX Runtime Web, once
 
 Any server of files will do, below any path; nothing is fetched from elsewhere. A page's graphs are
@@ -20,13 +21,15 @@ import onnx
 import onnxruntime
 import tensorflow as tf
 from onnx import TensorProto, helper, numpy_helper
+from PIL import Image
 
 from export import examples, web
 from export import onnx as graphs
 from export.delivery import contents_of
-from export.errors import VerificationError
+from export.errors import DeliveryError, VerificationError
 from export.verify import scale_of, typical
 from tfgen import files
+from tfgen.data.levels import to_levels
 from tfgen.quiet import quiet
 
 TEMPLATES = Path(__file__).parent / "wall"
@@ -114,6 +117,8 @@ def _page(exhibit, folder, environment):
     """Writes the page of a model; the bytes of its graphs."""
     folder.mkdir(parents=True)
     endpoints = shown(exhibit.model.endpoints)
+    if not endpoints:
+        raise DeliveryError(f"gallery: {exhibit.name} gives no pictures, but a page shows these")
     graphs.write(endpoints, folder / "onnx")
     for path in (folder / "onnx").iterdir():
         whole = path.read_bytes()
@@ -131,6 +136,7 @@ def _page(exhibit, folder, environment):
             f"{MEGABYTES} MB: take a smaller model"
         )
     said = contents_of(exhibit.name, endpoints, exhibit.data.classes)
+    said["examples"] = _examples(exhibit, endpoints, folder)
     (folder / "model.json").write_text(json.dumps(said) + "\n")
     page = (web.PAGE / "index.html").read_text(encoding="utf-8")
     about = environment.get_template("about.html").render(exhibit=exhibit)
@@ -141,6 +147,20 @@ def _page(exhibit, folder, environment):
     )
     (folder / "index.html").write_text(page, encoding="utf-8")
     return size
+
+
+def _examples(exhibit, endpoints, folder):
+    """Writes what a page without samples begins with; `{endpoint: path}`."""
+    if "sample" in endpoints:
+        return {}
+    (folder / "examples").mkdir()
+    found = {}
+    for name, endpoint in endpoints.items():
+        column = endpoint.inputs[0].column
+        found[name] = f"examples/{column}.png"
+        levels = to_levels(exhibit.data.rows("test", 1, column))[0].numpy()
+        Image.fromarray(levels.squeeze()).save(folder / found[name])
+    return found
 
 
 def halved(content):

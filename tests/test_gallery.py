@@ -95,6 +95,17 @@ def address(site):
         server.shutdown()
 
 
+def test_a_translator_begins_with_an_example(chromium, address, exhibits):
+    page = Page(chromium)
+    chromium.get(f"{address}models/pix2pix-tiny/index.html")
+    page.until("document.getElementById('status').textContent.endsWith('done.')")
+    exhibit = exhibits[1]
+    images = exhibit.data.rows("test", 1, "a")
+    assert off(page.pixels("#before"), levels(images)) == 0
+    expected = exhibit.model.translate(tf.constant(images), tf.constant([0]))
+    assert off(page.pixels("#after"), levels(expected)) <= 4  # weights in half precision
+
+
 def test_the_wall_is_searched_and_a_page_draws(chromium, address, exhibits):
     page = Page(chromium)
     chromium.get(address)

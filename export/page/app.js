@@ -1,6 +1,6 @@
 // The page: a panel for each thing that the endpoints of `model.json` allow, and nothing else.
 
-import { answer, endpoints, inputs, isPicture, labels, name } from "./model.js";
+import { answer, endpoints, examples, inputs, isPicture, labels, name } from "./model.js";
 import { fit, image, show, tensor } from "./picture.js";
 
 const $ = (id) => document.getElementById(id);
@@ -354,6 +354,7 @@ function transforming() {
   $("pictures").hidden = false;
   let [key] = functions;
   let source = null;
+  let own = false; // whether it is more than an example
   const transform = latest(async () => {
     const [wanted] = endpoints[key].inputs;
     $("size-label").hidden = wanted.shape[1] !== null;
@@ -373,6 +374,7 @@ function transforming() {
     if (!file) return;
     try {
       source = await createImageBitmap(file);
+      own = true;
     } catch {
       return say(`${file.name} is no picture that this browser can read.`, true);
     }
@@ -380,11 +382,23 @@ function transforming() {
   };
   const take = latest(async () => {
     source = await createImageBitmap(image(await answer(sampler, [state.row])));
+    own = true;
+    transform();
+  });
+  const begin = latest(async () => {
+    if (!own && examples[key]) {
+      const file = await fetch(examples[key]).then((answer) => answer.blob());
+      source = await createImageBitmap(file);
+      const side = String(source.width); // what it was trained on
+      const known = [...$("size").options].some((option) => option.value === side);
+      if (!known) $("size").prepend(new Option(side));
+      $("size").value = side;
+    }
     transform();
   });
   choice($("functions"), functions.map((name) => [name.replaceAll("_", " "), name]), (name) => {
     key = name;
-    transform();
+    begin();
   });
   $("file").addEventListener("change", () => open($("file").files[0]));
   $("size").addEventListener("change", transform);
@@ -398,7 +412,7 @@ function transforming() {
   }
   const [, height, width] = endpoints[key].inputs[0].shape;
   for (const id of ["before", "after"]) [$(id).width, $(id).height] = [width ?? 32, height ?? 32];
-  transform();
+  begin();
 }
 
 document.title = $("name").textContent = name;

@@ -6,8 +6,11 @@ ort.env.wasm.wasmPaths = new URL("./runtime/", import.meta.url).href;
 ort.env.wasm.numThreads = 1; // more need headers that plain file servers do not send
 ort.env.wasm.proxy = true; // in a worker, so that the page answers while a network runs
 
-const { model, classes: labels, endpoints } = await fetch("model.json").then((answer) => answer.json());
-export { model as name, labels, endpoints };
+const contents = await fetch("model.json").then((answer) => answer.json());
+export const { model: name, classes: labels, endpoints } = contents;
+
+/** Addresses of pictures to begin with, by endpoint; none where there is something else to show. */
+export const { examples = {} } = contents;
 
 const sessions = {};
 let queue = Promise.resolve();
