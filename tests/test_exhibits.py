@@ -106,7 +106,7 @@ print(time.process_time() - start)
 def test_fit_goes_on_from_it():
     name = "cgan-mnist"
     model = zoo.pretrained(name)
-    images = np.zeros([64, 28, 28, 1], "float32")
+    images = np.random.default_rng(0).integers(0, 256, [64, 28, 28, 1], "uint8")
     data = tfgen.from_arrays(images, np.arange(64, dtype="int32") % 10)
     step = int(model.step.numpy())
     before = [np.array(v) for v in model.generator.trainable_variables]
