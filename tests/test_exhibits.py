@@ -110,7 +110,7 @@ def test_fit_goes_on_from_it():
     data = tfgen.from_arrays(images, np.arange(64, dtype="int32") % 10)
     step = int(model.step.numpy())
     before = [np.array(v) for v in model.generator.trainable_variables]
-    model.fit(data.batches(32), steps_per_epoch=2, shuffle=False, verbose=0)
+    model.fit(data.labelled.batches(32), steps_per_epoch=2, shuffle=False, verbose=0)
     after = [np.array(v) for v in model.generator.trainable_variables]
     moved = [abs(a - b).max() for a, b in zip(after, before, strict=True)]
     assert int(model.step.numpy()) == step + 2
