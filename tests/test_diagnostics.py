@@ -274,14 +274,15 @@ def test_at_the_end_it_says_what_it_found_or_that_it_is_too_early():
     patient, said = examined(vae(), 40)
     patient.conclude()
     assert said == [
-        "diagnostics, step 40: 40 steps are too few to tell what is wrong: it takes 400"
+        "diagnostics, step 40: 40 steps are too few to tell whether anything is wrong: it takes 400"
     ]
     patient, said = examined(vae(), 80, every=4)
     patient.conclude()
     assert said == ["diagnostics, step 80: nothing wrong was found"]
     patient, said = examined(vae(Silent), 200, Adam(3e-3))
     patient.conclude()
-    assert said[-1] == "diagnostics, step 200: at the end: dead latents"
+    assert said[-1].startswith("diagnostics, step 200: at the end: ")
+    assert said[-1].endswith("dead latents")  # and maybe a collapse, as nothing else varies samples
 
 
 def test_a_collapsed_model_is_named_beside_test_rows():
