@@ -14,6 +14,7 @@ from PIL import Image
 
 import zoo
 from tfgen import __version__, cli
+from tfgen.cli import shared
 from tfgen.data import names
 from tfgen.runs import opening, training
 
@@ -568,3 +569,11 @@ def test_data_show_draws_the_set(tfgen, tmp_path):
     assert answer.code == 0 and "1618 rows of (8, 8, 1), 10 classes" in answer.out
     width, height = Image.open(tmp_path / "look.png").size
     assert width == height and width % 3 == 1  # 3 cells, and a gap of 4 at the end
+
+
+@pytest.mark.parametrize(
+    ("data", "folder"),
+    [("mnist", "lucic-mnist"), ("folder:data/x", "lucic-folder-data-x")],
+)
+def test_the_usual_folder_is_one_folder(data, folder):
+    assert shared.usual_folder("lucic", data) == pathlib.Path("runs") / folder

@@ -320,3 +320,16 @@ def test_what_cannot_be_used_is_told(arguments, told, runs, tmp_path, monkeypatc
     out, err = capsys.readouterr()
     assert out == "" and err.startswith("tfgen: ") and err.count("\n") == 1 and told in err
     assert not list(tmp_path.iterdir())
+
+
+def test_a_class_without_a_test_image_is_told(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    for name, count in {"common": 30, "rare": 1, "second": 20}.items():
+        (tmp_path / "data" / name).mkdir(parents=True)
+        for i in range(count):
+            Image.effect_noise((8, 8), 40 + i).save(tmp_path / "data" / name / f"{i}.png")
+    small = ("hidden=8", "latent_dim=2", "--batch-size", "10", "--steps", "1", "--run", "run")
+    assert tfgen("train", "vae", "--data", "folder:data", *small) == 0
+    capsys.readouterr()
+    assert tfgen("edit", "run", "--to", "common", "--from", "rare") == 2
+    assert "no test image is of class 1 (rare): give some files" in capsys.readouterr().err

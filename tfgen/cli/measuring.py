@@ -20,6 +20,7 @@ from tfgen.cli.shared import (
     pair,
     say,
     start_tensorflow,
+    usual_folder,
 )
 from tfgen.errors import InputError
 from tfgen.metrics.catalogue import METRICS, NUMBERS
@@ -160,7 +161,7 @@ def study(
     from tfgen.reports import study as library
     from tfgen.runs import recipes
 
-    out = out or pathlib.Path("runs") / f"{name}-{data}"
+    out = out or usual_folder(name, data)
     try:
         with Progress() as progress:
             progress("training")

@@ -291,6 +291,11 @@ def deliver(model, data, to, out, name, **options):
     say(f"verified and delivered: {out}")
 
 
+def usual_folder(what, data):
+    """Where a run or a study goes if nobody says: a `pathlib.Path`."""
+    return pathlib.Path("runs") / f"{what}-{data.replace(':', '-').replace('/', '-')}"
+
+
 def pair(setting):
     key, equals, value = setting.partition("=")
     if not equals:

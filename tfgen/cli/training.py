@@ -19,6 +19,7 @@ from tfgen.cli.shared import (
     progress,
     say,
     start_tensorflow,
+    usual_folder,
     write,
 )
 from tfgen.data import names
@@ -86,7 +87,7 @@ def train(
     names.check(data)
     if replicas != "auto":
         replicas = positive("replicas", replicas, "auto")
-    run = run or pathlib.Path("runs") / f"{model}-{data.replace(':', '-').replace('/', '-')}"
+    run = run or usual_folder(model, data)
     start_tensorflow()
     from tfgen.runs import recipes, training
     from tfgen.runs.checkpoints import Diverged
